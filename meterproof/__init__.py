@@ -1,1 +1,1 @@
-"""meterproof"""
+"""The command line, the settings, the supervisor and the embedded servers."""
