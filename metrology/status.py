@@ -1,8 +1,8 @@
 """What a meter says about its own reading: a bit set beside every register.
 
-The flags follow the common ground of the EN 13757-3 status byte, the ANSI C12.19 end device status and the interval status of
-DLMS/COSEM profiles; each codec maps its dialect's bits onto these. A flag is never dropped silently, and none of
-them changes the register.
+The flags follow the common ground of the EN 13757-3 status byte, the ANSI C12.19 end device status and the interval
+status of DLMS/COSEM profiles; each codec maps its dialect's bits onto these. A flag is never dropped silently, and
+none of them changes the register.
 """
 
 from enum import IntFlag
@@ -63,7 +63,7 @@ def flag_titles(status: int) -> list[str]:
 
 
 def parse_flags(text: str) -> ReadingStatus:
-    """The set of the flags named in `text`, parted by blanks, commas or bars. Raises ValueError with the valid names."""
+    """The set of the flags named in `text`, parted by blanks, commas or bars. Raises ValueError with the valid ones."""
     result = ReadingStatus.OK
     for name in text.replace(",", " ").replace("|", " ").split():
         try:
@@ -76,4 +76,5 @@ def parse_flags(text: str) -> ReadingStatus:
 
 def has_flag(status: NDArray[np.int16], flag: ReadingStatus) -> NDArray[np.bool_]:
     """Which readings of a status array, shape (n,), carry any of the flags of `flag`."""
-    return (status & np.int16(int(flag))) != 0
+    flagged: NDArray[np.bool_] = np.bitwise_and(status, np.int16(int(flag))) != 0
+    return flagged
