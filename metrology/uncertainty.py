@@ -1,0 +1,278 @@
+"""Uncertainty budgets after the GUM (JCGM 100:2008).
+
+A `Budget` is the whole statement of a measurement: its components with their standard uncertainties and sensitivities,
+correlations, the combined standard uncertainty and, for a coverage probability, the expanded one.
+`metrology.montecarlo` checks a budget by propagating distributions; `metrology.budget_table` prints it.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from metrology.errors import InvalidInputError
+
+FloatArray = NDArray[np.float64]
+COVERAGE_95: Final = 0.95
+COVERAGE_K2: Final = 0.9545  # of a normal quantity within k = 2 (GUM, G.6.6 and 6.3.3)
+
+
+class Distribution(StrEnum):
+    """The distribution that a component's knowledge is expressed by (GUM 4.3, JCGM 101 6.4)."""
+
+    NORMAL = "normal"
+    RECTANGULAR = "rectangular"
+    TRIANGULAR = "triangular"
+    U_SHAPED = "u-shaped"
+    STUDENT_T = "t"
+
+
+# Half-width divided by standard uncertainty: GUM 4.3.7 (rectangular), 4.3.9 (triangular), JCGM 101 6.4.6 (arc sine).
+HALF_WIDTH_DIVISOR: Final[Mapping[Distribution, float]] = {
+    Distribution.RECTANGULAR: math.sqrt(3.0),
+    Distribution.TRIANGULAR: math.sqrt(6.0),
+    Distribution.U_SHAPED: math.sqrt(2.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One line of a budget.
+
+    `std_uncertainty` is in the component's `unit`; `sensitivity` = dy/dx in the measurand's unit per component's unit;
+    `degrees_of_freedom` of the standard uncertainty, infinite where it is taken as known; `source` says where it is
+    from.
+    """
+
+    name: str
+    value: float
+    std_uncertainty: float
+    sensitivity: float = 1.0
+    unit: str = ""
+    distribution: Distribution = Distribution.NORMAL
+    degrees_of_freedom: float = math.inf
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"component {self.name!r}"
+        if not (math.isfinite(self.std_uncertainty) and self.std_uncertainty >= 0):
+            raise InvalidInputError(f"{where}: std_uncertainty = {self.std_uncertainty:g}; give a finite value >= 0")
+        if not (math.isfinite(self.value) and math.isfinite(self.sensitivity)):
+            raise InvalidInputError(
+                f"{where}: value = {self.value:g}, sensitivity = {self.sensitivity:g}; give numbers"
+            )
+        if not self.degrees_of_freedom >= 1:
+            raise InvalidInputError(f"{where}: degrees_of_freedom = {self.degrees_of_freedom:g}; give at least 1")
+        if self.distribution is Distribution.STUDENT_T and math.isinf(self.degrees_of_freedom):
+            raise InvalidInputError(f"{where}: a t distribution needs finite degrees_of_freedom, or use 'normal'")
+
+    @classmethod
+    def from_half_width(
+        cls, name: str, value: float, half_width: float, distribution: Distribution | str, **rest: Any
+    ) -> Self:
+        """A quantity known to lie within value ± half_width (GUM 4.3.7-4.3.9)."""
+        shape = _distribution(distribution)
+        if shape not in HALF_WIDTH_DIVISOR:
+            raise InvalidInputError(
+                f"component {name!r}: {shape} has no half-width; use one of {', '.join(HALF_WIDTH_DIVISOR)}"
+            )
+        return cls(name, value, half_width / HALF_WIDTH_DIVISOR[shape], distribution=shape, **rest)
+
+    @classmethod
+    def from_expanded(
+        cls, name: str, value: float, expanded_uncertainty: float, coverage_factor: float = 2.0, **rest: Any
+    ) -> Self:
+        """A quantity with the expanded uncertainty of a certificate, u = U / k (GUM 4.3.3)."""
+        if not coverage_factor > 0:
+            raise InvalidInputError(f"component {name!r}: coverage_factor = {coverage_factor:g}; give one above 0")
+        return cls(name, value, expanded_uncertainty / coverage_factor, **rest)
+
+    @classmethod
+    def from_readings(cls, name: str, readings: Sequence[float] | FloatArray, **rest: Any) -> Self:
+        """The mean of n >= 2 repeated readings, u = s/√n with n - 1 degrees of freedom (Type A, GUM 4.2)."""
+        values = np.asarray(readings, dtype=np.float64)
+        if values.ndim != 1 or values.size < 2 or not np.isfinite(values).all():
+            raise InvalidInputError(f"component {name!r}: give at least two finite readings, not {values.size}")
+        u = float(values.std(ddof=1)) / math.sqrt(values.size)
+        fields: dict[str, Any] = {"distribution": Distribution.STUDENT_T, "degrees_of_freedom": values.size - 1.0}
+        return cls(name, float(values.mean()), u, **(fields | rest))
+
+    @property
+    def contribution(self) -> float:
+        """|c|·u, in the measurand's unit."""
+        return abs(self.sensitivity) * self.std_uncertainty
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """The correlation coefficient of two components' estimates (GUM 5.2.2)."""
+
+    first: str
+    second: str
+    coefficient: float
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The measurand's estimate `value` [`unit`] and everything its uncertainty is made of."""
+
+    measurand: str
+    unit: str
+    value: float
+    components: tuple[Component, ...]
+    correlations: tuple[Correlation, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [c.name for c in self.components]
+        if not names:
+            raise InvalidInputError(f"budget {self.measurand!r} has no components; name at least one")
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise InvalidInputError(
+                f"budget {self.measurand!r}: {', '.join(twice)} named twice; give each its own name"
+            )
+        smallest = float(np.linalg.eigvalsh(self.correlation_matrix()).min())
+        if smallest < -1e-9:
+            raise InvalidInputError(
+                f"budget {self.measurand!r}: the correlations contradict each other (smallest eigenvalue {smallest:g});"
+                " make them smaller"
+            )
+
+    @classmethod
+    def from_model(
+        cls,
+        measurand: str,
+        unit: str,
+        model: Callable[..., Any],
+        inputs: Sequence[Component],
+        correlations: Sequence[Correlation] = (),
+    ) -> Self:
+        """The budget of y = model(x1, x2, ...), called with the inputs' values by position.
+
+        Sensitivities are central differences over ± one standard uncertainty (GUM 5.1.3, note 2); an input with
+        uncertainty 0 gets sensitivity 0 for it adds nothing.
+        """
+        values = [c.value for c in inputs]
+        lines = []
+        for i, line in enumerate(inputs):
+            sensitivity = 0.0
+            if line.std_uncertainty > 0:
+                high = [*values[:i], line.value + line.std_uncertainty, *values[i + 1 :]]
+                low = [*values[:i], line.value - line.std_uncertainty, *values[i + 1 :]]
+                sensitivity = (float(model(*high)) - float(model(*low))) / (2 * line.std_uncertainty)
+            lines.append(replace(line, sensitivity=sensitivity))
+        return cls(measurand, unit, float(model(*values)), tuple(lines), tuple(correlations))
+
+    def correlation_matrix(self) -> FloatArray:
+        """Correlation coefficients of the components, shape (n, n), 1 on the diagonal."""
+        place = {c.name: i for i, c in enumerate(self.components)}
+        matrix = np.eye(len(place))
+        for pair in self.correlations:
+            unknown = [n for n in (pair.first, pair.second) if n not in place]
+            if unknown or pair.first == pair.second or not -1 <= pair.coefficient <= 1:
+                raise InvalidInputError(
+                    f"budget {self.measurand!r}: correlation {pair.first!r}-{pair.second!r} = {pair.coefficient:g};"
+                    f" name two different components of {', '.join(place)} and a coefficient within ±1"
+                )
+            i, j = place[pair.first], place[pair.second]
+            matrix[i, j] = matrix[j, i] = pair.coefficient
+        return matrix
+
+    @property
+    def combined_std_uncertainty(self) -> float:
+        """u_c = √(Σ Σ c_i c_j u_i u_j r_ij), in the measurand's unit (GUM 5.1.2 and 5.2.2)."""
+        largest = max(c.contribution for c in self.components)
+        if largest == 0:
+            return 0.0
+        # Relative to the largest: squares of very small contributions would underflow.
+        signed = np.array([c.sensitivity * c.std_uncertainty / largest for c in self.components])
+        return largest * math.sqrt(max(float(signed @ self.correlation_matrix() @ signed), 0.0))
+
+    @property
+    def effective_degrees_of_freedom(self) -> float:
+        """u_c⁴ / Σ(c_i u_i)⁴/ν_i (Welch-Satterthwaite, GUM G.4.1); infinite where nothing limits it.
+
+        Raises InvalidInputError where a correlated component has finite degrees of freedom: the formula holds for
+        independent components only.
+        """
+        tied = {n for p in self.correlations if p.coefficient for n in (p.first, p.second)}
+        limited = [c for c in self.components if math.isfinite(c.degrees_of_freedom) and c.contribution > 0]
+        broken = sorted(c.name for c in limited if c.name in tied)
+        if broken:
+            raise InvalidInputError(
+                f"budget {self.measurand!r}: {', '.join(broken)} correlated and of finite degrees of freedom, for which"
+                " the Welch-Satterthwaite formula does not hold; join the correlated components or use Monte Carlo"
+            )
+        total = self.combined_std_uncertainty
+        # Shares first: fourth powers of small uncertainties would underflow.
+        share = sum((c.contribution / total) ** 4 / c.degrees_of_freedom for c in limited) if total > 0 else 0.0
+        return 1.0 / share if share > 0 else math.inf
+
+    def coverage_factor(self, probability: float = COVERAGE_95) -> float:
+        """k for a two-sided coverage probability: the t quantile at the effective degrees of freedom, truncated to the
+        next lower integer (GUM G.4.1 and G.6.4), or the normal quantile where they are infinite."""
+        if not 0 < probability < 1:
+            raise InvalidInputError(f"coverage probability {probability:g}; give one between 0 and 1, such as 0.95")
+        dof = self.effective_degrees_of_freedom
+        quantile = (1 + probability) / 2
+        # The small relative addition keeps a whole number, computed as 3.9999999, from becoming 3.
+        return float(
+            special.ndtri(quantile) if math.isinf(dof) else special.stdtrit(math.floor(dof * (1 + 1e-9)), quantile)
+        )
+
+    def expanded_uncertainty(self, probability: float = COVERAGE_95) -> float:
+        """U = k·u_c in the measurand's unit (GUM 6.2.1), for a two-sided coverage probability."""
+        return self.coverage_factor(probability) * self.combined_std_uncertainty
+
+    def share(self, name: str) -> float:
+        """The part of u_c² that a component brings by itself, (c·u)²/u_c², in 0..1 where nothing is correlated."""
+        total = self.combined_std_uncertainty
+        line = next((c for c in self.components if c.name == name), None)
+        if line is None:
+            raise InvalidInputError(f"budget {self.measurand!r} has no component {name!r}")
+        return (line.contribution / total) ** 2 if total > 0 else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The budget as plain JSON values; infinite degrees of freedom become null."""
+        lines = []
+        for line in self.components:
+            fields = asdict(line) | {"distribution": str(line.distribution)}
+            fields["degrees_of_freedom"] = None if math.isinf(line.degrees_of_freedom) else line.degrees_of_freedom
+            lines.append(fields)
+        return {
+            "measurand": self.measurand,
+            "unit": self.unit,
+            "value": self.value,
+            "components": lines,
+            "correlations": [asdict(pair) for pair in self.correlations],
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """The budget that `to_dict` wrote. Raises InvalidInputError naming what is missing, unknown or invalid."""
+        try:
+            lines = []
+            for raw in fields["components"]:
+                line = dict(raw)
+                line["distribution"] = _distribution(line.get("distribution", Distribution.NORMAL))
+                dof = line.get("degrees_of_freedom")
+                line["degrees_of_freedom"] = math.inf if dof is None else float(dof)
+                lines.append(Component(**line))
+            pairs = tuple(Correlation(**pair) for pair in fields.get("correlations", ()))
+            return cls(str(fields["measurand"]), str(fields["unit"]), float(fields["value"]), tuple(lines), pairs)
+        except KeyError as error:
+            raise InvalidInputError(f"budget: the field {error.args[0]!r} is missing") from None
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(f"budget: {error}; write it as Budget.to_dict does") from None
+
+
+def _distribution(text: Distribution | str) -> Distribution:
+    try:
+        return Distribution(text)
+    except ValueError:
+        raise InvalidInputError(f"distribution {text!r} is unknown; use one of {', '.join(Distribution)}") from None
