@@ -1,0 +1,59 @@
+# The two commands for everyone: `make demo` and `make test`. Each does all of its own set-up.
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+ROOMS := metrology store gateway verifier api simulators meterproof
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+demo: runtime  ## run the whole system on a simulated mini city; ARGS=--once ends by itself with a summary
+	@.venv/bin/meterproof demo $(ARGS)
+
+test: dev browser lint  ## style, types, import rules, and every test on a real database and broker
+	$(PY) -m pytest -m "not slow" $(ARGS)
+
+test-timescale: dev  ## the tests that touch the database, on a real TimescaleDB
+	$(PY) scripts/with_timescale.py $(PY) -m pytest -m "not slow and not browser" tests/integration tests/migration $(ARGS)
+
+test-slow: dev browser  ## the long campaigns
+	$(PY) -m pytest -m slow $(ARGS)
+
+lint: dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench-metrology: dev  ## MPE and conformity over 10 million points against plain numpy
+	$(PY) tests/benchmarks/bench_metrology.py
+
+bench-store: dev  ## ways into the database side by side
+	$(PY) tests/benchmarks/bench_store.py
+
+bench-gateway: dev  ## decoding and assembly side by side
+	$(PY) tests/benchmarks/bench_gateway_decode.py
+
+docs: dev  ## write the generated pages anew
+	$(PY) scripts/generate_docs.py
+
+lock:  ## resolve the locked requirements anew (needs uv)
+	for kind in runtime dev; do \
+	  extra=embedded; [ $$kind = dev ] && extra=dev; \
+	  uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --no-header --no-annotate --extra $$extra pyproject.toml requirements/build.in \
+	    -o requirements/$$kind.txt || exit 1; \
+	done
+
+runtime:
+	@scripts/bootstrap runtime
+
+dev:
+	@scripts/bootstrap dev
+
+browser: dev
+	@scripts/browser
+
+clean:  ## remove what the commands made, the demo's data included
+	rm -rf .venv .cache var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: help demo test test-timescale test-slow lint bench-metrology bench-store bench-gateway docs lock runtime dev browser clean

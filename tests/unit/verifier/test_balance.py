@@ -1,0 +1,117 @@
+"""The zone balance against an independent solution and against zones with known errors."""
+
+import numpy as np
+import pytest
+import scipy.signal
+import scipy.stats
+from numpy.typing import NDArray
+
+from metrology.quantities import Medium
+from verifier.balance import BalanceInput, BalanceResult, solve_balance
+from verifier.grid import ZoneIntervals
+
+QUARTER_US = 900_000_000
+
+
+def make_zone(
+    seed: int, meters: int = 12, days: int = 14, first_error: float | None = None, first_from: float = 0.0
+) -> tuple[NDArray[np.float64], BalanceInput]:
+    """A zone with fixed and quadratic losses, its reference's gain and 1 Wh registers: errors [%] and input."""
+    rng = np.random.default_rng(seed)
+    steps = np.arange(days * 96)
+    shape = 1 + 0.5 * np.sin(2 * np.pi * (steps[:, None] / 96 + rng.random(meters)))
+    x = rng.lognormal(-1.5, 0.5, meters) * (0.3 + np.exp(rng.normal(0, 0.9, (steps.size, meters)))) * shape
+    error = np.tile(rng.normal(0, 0.005, meters), (steps.size, 1))
+    if first_error is not None:
+        error[int(first_from * steps.size) :, 0] = first_error
+    total = x.sum(axis=1)
+    loss = 0.01 * total.mean() + 0.015 * total**2 / total.mean()
+    reference = (1 + rng.normal(0, 0.003)) * (total + loss) * (1 + rng.normal(0, 0.001, steps.size))
+    edges = np.arange(steps.size + 1) * QUARTER_US
+    intervals = ZoneIntervals(
+        edges[:-1], edges[1:], _registered(x * (1 + error)), _registered(reference[:, None])[:, 0]
+    )
+    zone = BalanceInput(intervals, Medium.ELECTRICITY, np.full(meters, 0.5), np.full(meters, 0.001), 0.001, 0.3)
+    return 100 * error[-1], zone
+
+
+def _registered(quantity: NDArray[np.float64], resolution: float = 0.001) -> NDArray[np.float64]:
+    start = np.zeros((1, quantity.shape[1]))
+    cumulative = np.floor(np.cumsum(np.vstack([start, quantity]), axis=0) / resolution) * resolution
+    return np.diff(cumulative, axis=0)
+
+
+def test_equals_least_squares_with_the_prior_as_further_rows() -> None:
+    """Oracle: the posterior mean is the least-squares solution of the data stacked on the prior."""
+    _, zone = make_zone(5)
+    result = solve_balance(zone, std_floor_pct=0.0)
+    x = zone.intervals.customers
+    total, load = x.sum(axis=1), x.sum(axis=1).mean()
+    design = np.column_stack([x, total, np.full(total.size, load), total**2 / load])
+    sd = np.array([*(zone.prior_sd_pct / 100), 0.003, 0.02, 0.03])
+    stacked = np.vstack([design / result.noise, np.diag(1 / sd)])
+    target = np.concatenate([(zone.intervals.reference - total) / result.noise, np.zeros(sd.size)])
+    solution = np.linalg.lstsq(stacked, target, rcond=None)[0][: x.shape[1]]
+    covariance = np.linalg.inv(stacked.T @ stacked)
+    np.testing.assert_allclose(result.error_pct, 100 * (1 / (1 + solution) - 1), atol=1e-4)
+    std = np.sqrt(np.diag(covariance))[: x.shape[1]] / (1 + solution) ** 2
+    np.testing.assert_allclose(result.std_pct, 100 * std, rtol=1e-5)
+
+
+def test_the_stated_uncertainty_holds() -> None:
+    """Over zones never tuned on, 95 % intervals cover 93 to 99 % and healthy meters are known better than before."""
+    pulls, errors, truths = [], [], []
+    for seed in range(1000, 1040):
+        truth, zone = make_zone(seed, days=7)
+        result = solve_balance(zone, std_floor_pct=0.05)
+        pulls.append((result.error_pct - truth) / result.std_pct)
+        errors.append(result.error_pct - truth)
+        truths.append(truth)
+    coverage = np.mean(np.abs(pulls) < scipy.stats.norm.ppf(0.975))
+    assert 0.93 <= coverage <= 0.99
+    assert np.sqrt(np.mean(np.square(errors))) < 0.4 * np.sqrt(np.mean(np.square(truths)))
+
+
+@pytest.mark.parametrize("error", [0.04, -0.05])
+def test_a_meter_far_out_is_found_and_its_neighbours_are_not_blamed(error: float) -> None:
+    truth, zone = make_zone(7, first_error=error)
+    result = solve_balance(zone, std_floor_pct=0.05)
+    assert abs(result.error_pct[0] - truth[0]) < 3.5 * result.std_pct[0]
+    assert np.all(np.abs(result.error_pct[1:]) < 2.0)
+
+
+def test_an_error_that_changed_within_the_window_is_told_by_its_halves() -> None:
+    steady = solve_balance(make_zone(11)[1], 0.05)
+    changed = solve_balance(make_zone(11, first_error=0.05, first_from=0.5)[1], 0.05)
+    assert steady.half_difference_chi2 < 4
+    assert changed.half_difference_chi2 > 4 * steady.half_difference_chi2
+
+
+def test_residuals_that_hang_together_widen_the_uncertainty() -> None:
+    _, zone = make_zone(3)
+    rng = np.random.default_rng(0)
+    red = scipy.signal.lfilter([1], [1, -0.9], rng.normal(0, 0.002, zone.intervals.reference.size))
+    white = rng.permutation(red)
+
+    def solved(noise: NDArray[np.float64]) -> BalanceResult:
+        shifted = ZoneIntervals(
+            zone.intervals.start_us,
+            zone.intervals.end_us,
+            zone.intervals.customers,
+            zone.intervals.reference + 10 * noise,
+        )
+        return solve_balance(BalanceInput(shifted, zone.medium, zone.prior_sd_pct, zone.resolution, 0.001, 0.3), 0.0)
+
+    assert solved(red).autocorrelation > 0.6
+    assert solved(white).autocorrelation < 0.2
+    assert np.all(solved(red).std_pct > solved(white).std_pct)
+
+
+def test_without_consumption_or_intervals_nothing_is_claimed() -> None:
+    edges = np.arange(4) * QUARTER_US
+    idle = ZoneIntervals(edges[:-1], edges[1:], np.zeros((3, 2)), np.zeros(3))
+    with pytest.raises(ValueError, match="nothing was consumed"):
+        solve_balance(BalanceInput(idle, Medium.WATER, np.ones(2), np.ones(2), 1.0, 0.3), 0.0)
+    short = ZoneIntervals(edges[:1], edges[1:2], np.ones((1, 2)), np.ones(1))
+    with pytest.raises(ValueError, match="two intervals"):
+        solve_balance(BalanceInput(short, Medium.WATER, np.ones(2), np.ones(2), 1.0, 0.3), 0.0)
