@@ -58,6 +58,51 @@ UNITS: dict[Medium, dict[str, Fraction]] = {
     Medium.WATER: _VOLUME_M3,
     Medium.GAS: _VOLUME_M3,
 }
+_POWER_KW: dict[str, Fraction] = {"W": Fraction(1, 1000), "kW": Fraction(1), "MW": Fraction(1000)}
+_FLOW_M3PH: dict[str, Fraction] = {
+    "m3/h": Fraction(1),
+    "m³/h": Fraction(1),
+    "L/h": Fraction(1, 1000),
+    "l/h": Fraction(1, 1000),
+    "L/min": Fraction(60, 1000),
+    "l/min": Fraction(60, 1000),
+    "L/s": Fraction(3600, 1000),
+    "l/s": Fraction(3600, 1000),
+    "m3/s": Fraction(3600),
+    "[gal_us]/min": 60 * 231 * Fraction(254, 10000) ** 3,
+}
+
+
+class Quantity(StrEnum):
+    """A kind of quantity; units convert within one kind alone."""
+
+    ENERGY = "energy"
+    VOLUME = "volume"
+    POWER = "power"
+    FLOW = "flow"
+
+
+# Each kind's units with their exact size in its base unit, which is the one of size 1 (kW.h, m3, kW, m3/h).
+QUANTITY_UNITS: dict[Quantity, dict[str, Fraction]] = {
+    Quantity.ENERGY: _ENERGY_KWH,
+    Quantity.VOLUME: _VOLUME_M3,
+    Quantity.POWER: _POWER_KW,
+    Quantity.FLOW: _FLOW_M3PH,
+}
+# Names in everyday use, and the UCUM name that is written at the edges (ucum.org, case sensitive).
+_UCUM_OF_ALIAS: dict[str, str] = {
+    "Wh": "W.h",
+    "kWh": "kW.h",
+    "MWh": "MW.h",
+    "l": "L",
+    "m³": "m3",
+    "ft3": "[cft_i]",
+    "gal": "[gal_us]",
+    "m³/h": "m3/h",
+    "l/h": "L/h",
+    "l/min": "L/min",
+    "l/s": "L/s",
+}
 
 
 def parse_medium(text: str) -> Medium:
@@ -78,6 +123,37 @@ def micro_per_unit(unit: str, medium: Medium) -> Fraction:
         ) from None
 
 
+def quantity_of(unit: str) -> Quantity:
+    """What the unit measures. Raises InvalidInputError with the valid units."""
+    for quantity, units in QUANTITY_UNITS.items():
+        if unit in units:
+            return quantity
+    known = ", ".join(name for units in QUANTITY_UNITS.values() for name in units)
+    raise InvalidInputError(f"unit {unit!r} is unknown; use one of {known}")
+
+
+def ucum_name(unit: str) -> str:
+    """The unit's UCUM name, such as kW.h for kWh. Raises InvalidInputError with the valid units."""
+    quantity_of(unit)
+    return _UCUM_OF_ALIAS.get(unit, unit)
+
+
+def conversion_factor(unit: str, into: str) -> Fraction:
+    """By what a value in `unit` is multiplied to be in `into`, exact. Raises InvalidInputError for unlike quantities."""
+    quantity, other = quantity_of(unit), quantity_of(into)
+    if quantity is not other:
+        valid = ", ".join(QUANTITY_UNITS[quantity])
+        raise InvalidInputError(f"{unit!r} measures {quantity}, {into!r} measures {other}; convert into one of {valid}")
+    return QUANTITY_UNITS[quantity][unit] / QUANTITY_UNITS[quantity][into]
+
+
+def mean_rate(difference_micro: int, seconds: int) -> Fraction:
+    """Mean power [kW] or flow rate [m3/h] of a register's step over a time [s], exact."""
+    if seconds <= 0:
+        raise InvalidInputError(f"a time of {seconds} s must be above 0; order the readings by time")
+    return Fraction(difference_micro, MICRO) * 3600 / seconds
+
+
 def floats_to_micro(
     values: NDArray[np.float64], micro_per_value: Fraction
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -92,7 +168,7 @@ def floats_to_micro(
 
 
 def decimals_to_micro(texts: Sequence[str], micro_per_value: Fraction) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Registers given as decimal strings [unit] to millionths, exactly; the mask is True where one is no number in range."""
+    """Registers given as decimal strings [unit] to millionths, exactly; the mask is True where one is not in range."""
     out = np.zeros(len(texts), dtype=np.int64)
     bad = np.zeros(len(texts), dtype=np.bool_)
     for i, text in enumerate(texts):
