@@ -56,8 +56,9 @@ def insert_pending(connection: Connection, rows: Sequence[PendingRow]) -> Pendin
         " (utility_id, serial, medium, observed_at, register_micro, status, batch_id, message_no)"
         # A fixed order: transactions that share rows can't deadlock. Of equal rows the earliest message's is kept.
         " select * from unnest(%b::integer[], %b::text[], %b::text[], %b::timestamptz[], %b::bigint[], %b::smallint[],"
-        " %b::bigint[], %b::smallint[]) as p (utility_id, serial, medium, observed_at, register_micro, status, batch_id,"
-        " message_no) order by utility_id, serial, medium, observed_at, register_micro, status, message_no"
+        " %b::bigint[], %b::smallint[])"
+        " as p (utility_id, serial, medium, observed_at, register_micro, status, batch_id, message_no)"
+        " order by utility_id, serial, medium, observed_at, register_micro, status, message_no"
         " on conflict do nothing",
         [list(column) for column in columns],
     ).rowcount
@@ -101,7 +102,7 @@ def release_pending(connection: Connection, utility_id: int) -> int:
 def _take_part(
     connection: Connection, utility_id: int
 ) -> tuple[Readings, bytes, list[MessageReference], datetime] | None:
-    """Removes the oldest messages' releasable rows; returns them in order of arrival with their messages, renumbered."""
+    """Removes the oldest messages' releasable rows; returns them in order of arrival, their messages renumbered."""
     messages = connection.execute(
         "select batch_id, message_no, rows, substring(message_digests from message_no * 16 + 1 for 16), received_at"
         " from (select p.batch_id, p.message_no, count(*) as rows from pending_reading p"

@@ -48,7 +48,7 @@ class QuarantineEntry:
 
 
 def insert_quarantine(connection: Connection, rows: Sequence[QuarantineRow]) -> int:
-    """Keeps the rows; of one (message, reason) that is held already only the deliveries rise. Returns how many are new."""
+    """Keeps the rows and returns how many are new; of a (message, reason) held already only the deliveries rise."""
     # A fixed order: transactions that share messages can't deadlock.
     ordered = sorted(rows, key=lambda row: (row.message_digest, row.reason))
     if not ordered:
@@ -56,7 +56,8 @@ def insert_quarantine(connection: Connection, rows: Sequence[QuarantineRow]) -> 
     new = 0
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into quarantine (message_digest, reason, detail, utility, topic, payload, rows, batch_id, received_at)"
+            "insert into quarantine"
+            " (message_digest, reason, detail, utility, topic, payload, rows, batch_id, received_at)"
             " values (%b, %s, %s, %s, %s, %b, %s, %s, %s) on conflict (message_digest, reason)"
             " do update set deliveries = quarantine.deliveries + 1 returning deliveries",
             [
@@ -85,19 +86,15 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
-_ENTRY = (
-    "quarantine_id, message_digest, reason, detail, utility, topic, octet_length(payload) as payload_bytes, rows,"
-    " batch_id, received_at, deliveries, state"
-)
-
-
 def list_quarantine(
     connection: Connection, state: State | None = "open", after_id: int = 0, limit: int = 100
 ) -> list[QuarantineEntry]:
     """Entries in this state (None: any) with ids above `after_id`, in the order of their ids."""
     with connection.cursor(row_factory=class_row(QuarantineEntry)) as cursor:
         return cursor.execute(
-            f"select {_ENTRY} from quarantine where quarantine_id > %s and (%s::text is null or state = %s)"
+            "select quarantine_id, message_digest, reason, detail, utility, topic, octet_length(payload)"
+            " as payload_bytes, rows, batch_id, received_at, deliveries, state from quarantine"
+            " where quarantine_id > %s and (%s::text is null or state = %s)"
             " order by quarantine_id limit %s",
             (after_id, state, state, limit),
         ).fetchall()
@@ -120,7 +117,7 @@ def quarantined_payload(connection: Connection, quarantine_id: int) -> bytes:
 
 
 def close_quarantine(connection: Connection, quarantine_id: int, state: Literal["released", "discarded"]) -> None:
-    """Closes an open entry; it stays as evidence. Raises NotFoundError, or StateConflictError if it is closed already."""
+    """Closes an open entry; it stays as evidence. Raises NotFoundError, and StateConflictError if closed already."""
     row = connection.execute(
         "select state from quarantine where quarantine_id = %s for update", (quarantine_id,)
     ).fetchone()

@@ -1,4 +1,4 @@
-"""The registry as the other rooms read it: identities for the gateway, meters, installations and zones for the verifier.
+"""The registry as other rooms read it: identities for the gateway, meters, installations, zones for the verifier.
 
 Times of installations and memberships are half-open and in microseconds since 1970; None is without bound.
 """
@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row
 
 from metrology.errors import NotFoundError
-from store.times import to_micros
 
 Connection = psycopg.Connection[Any]
 
@@ -122,7 +122,7 @@ def registry_version(connection: Connection) -> int:
 
 
 def load_identities(connection: Connection) -> Identities:
-    """All utilities and meters by name. Call after `lock_registry_shared`, or the version may be newer than the rest."""
+    """All utilities and meters by name. Call after `lock_registry_shared`, or an import may come in between."""
     version = registry_version(connection)
     utilities = dict(connection.execute("select code, utility_id from utility").fetchall())
     codes = {utility_id: code for code, utility_id in utilities.items()}
@@ -150,11 +150,13 @@ def load_meters(connection: Connection, meter_ids: Sequence[int] | None = None) 
 def load_installations(connection: Connection, meter_ids: Sequence[int] | None = None) -> list[Installation]:
     """The installations of these meters (default: all), by meter and start."""
     rows = connection.execute(
-        f"select {_INSTALLATION} from installation i join service_point p using (service_point_id)"
-        " where %(all)s or i.meter_id = any(%(ids)s) order by i.meter_id, lower(i.during) nulls first",
+        sql.SQL(
+            "select {} from installation i join service_point p using (service_point_id)"
+            " where %(all)s or i.meter_id = any(%(ids)s) order by i.meter_id, lower(i.during) nulls first"
+        ).format(_INSTALLATION),
         _ids(meter_ids),
     ).fetchall()
-    return [_installation(row) for row in rows]
+    return [Installation(*row) for row in rows]
 
 
 def list_zones(connection: Connection) -> list[int]:
@@ -185,35 +187,31 @@ def load_zone(connection: Connection, zone_id: int) -> Zone:
     ).fetchone()
     if row is None:
         raise NotFoundError(f"zone {zone_id} does not exist")
-    return Zone(*row, members=_load_members(connection, zone_id))
+    return Zone(*(*row, _load_members(connection, zone_id)))
 
 
 def _load_members(connection: Connection, zone_id: int) -> tuple[ZoneMember, ...]:
     rows = connection.execute(
-        "with recursive inside (zone_id) as (select %s::integer union"
-        " select z.zone_id from zone z join inside on z.parent_zone_id = inside.zone_id)"
-        f" select m.zone_id, lower(m.during * i.during), upper(m.during * i.during), {_INSTALLATION}"
-        " from inside join zone_membership m using (zone_id)"
-        " join installation i on i.service_point_id = m.service_point_id and i.during && m.during"
-        " join service_point p on p.service_point_id = i.service_point_id"
-        " order by i.meter_id, lower(m.during * i.during) nulls first",
+        sql.SQL(
+            "with recursive inside (zone_id) as (select %s::integer union"
+            " select z.zone_id from zone z join inside on z.parent_zone_id = inside.zone_id)"
+            " select m.zone_id, (extract(epoch from lower(m.during * i.during)) * 1000000)::bigint,"
+            " (extract(epoch from upper(m.during * i.during)) * 1000000)::bigint, {}"
+            " from inside join zone_membership m using (zone_id)"
+            " join installation i on i.service_point_id = m.service_point_id and i.during && m.during"
+            " join service_point p on p.service_point_id = i.service_point_id"
+            " order by i.meter_id, lower(m.during * i.during) nulls first"
+        ).format(_INSTALLATION),
         (zone_id,),
     ).fetchall()
-    return tuple(ZoneMember(row[0], _micros(row[1]), _micros(row[2]), _installation(row[3:])) for row in rows)
+    return tuple(ZoneMember(*row[:3], Installation(*row[3:])) for row in rows)
 
 
-_INSTALLATION: Final = (
+_INSTALLATION: Final = sql.SQL(
     "i.installation_id, i.meter_id, i.service_point_id, p.code, i.role, i.direction, i.phase, i.multiplier,"
-    " lower(i.during), upper(i.during), i.start_register_micro, i.end_register_micro"
+    " (extract(epoch from lower(i.during)) * 1000000)::bigint, (extract(epoch from upper(i.during)) * 1000000)::bigint,"
+    " i.start_register_micro, i.end_register_micro"
 )
-
-
-def _installation(row: Sequence[Any]) -> Installation:
-    return Installation(*row[:8], _micros(row[8]), _micros(row[9]), *row[10:12])
-
-
-def _micros(time: datetime | None) -> int | None:
-    return None if time is None else to_micros(time)
 
 
 def _ids(meter_ids: Sequence[int] | None) -> dict[str, Any]:
