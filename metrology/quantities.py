@@ -139,7 +139,7 @@ def ucum_name(unit: str) -> str:
 
 
 def conversion_factor(unit: str, into: str) -> Fraction:
-    """By what a value in `unit` is multiplied to be in `into`, exact. Raises InvalidInputError for unlike quantities."""
+    """By what a value in `unit` is multiplied to be in `into`, exact. Raises InvalidInputError for unlike ones."""
     quantity, other = quantity_of(unit), quantity_of(into)
     if quantity is not other:
         valid = ", ".join(QUANTITY_UNITS[quantity])

@@ -79,7 +79,7 @@ def register_step(
 ) -> RegisterStep:
     """The step with its doubts, given the largest that the meter could have made in the time [millionths].
 
-    The largest step of an electricity meter is I_max * U_n * time, of a water meter Q4 * time, of a gas meter q_max * time.
+    It is I_max * U_n * time for electricity, Q4 * time for water and q_max * time for gas.
     """
     first, last = _int64("start", start), _int64("end", end)
     modulus, largest = _int64("modulus", modulus_micro), _int64("largest_step_micro", largest_step_micro)

@@ -71,7 +71,7 @@ def is_in_force(regulation: Regulation, on: date) -> bool:
 def period_in_force(regulation: Regulation) -> str:
     """The period in words, for messages and pages."""
     effect = regulation.effect
-    start = effect.start.isoformat() if effect.start else f"some day of {effect.issued_year}"
+    start = effect.start.isoformat() if effect.start else f"{effect.issued_year} (day not known or not stated)"
     return f"from {start}" + (f" until before {effect.end.isoformat()}" if effect.end else "")
 
 

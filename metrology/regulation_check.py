@@ -1,18 +1,17 @@
 """Checks of a regulation's data that go beyond the types: sources exist, zones join, names are unique and known."""
 
 from collections import Counter
-from collections.abc import Iterable
 
 from metrology.errors import InvalidInputError
 from metrology.load_marks import MARKS, Bound, parse_bound
-from metrology.regulation_schema import RULES, Limit, PointRule, Regulation, Rule, ValidityRule
+from metrology.regulation_schema import RULES, Entry, Limit, Regulation, Rule, entries
 
 
 def check_regulation(regulation: Regulation, file_name: str) -> None:
     """Raises InvalidInputError naming file, key, value and remedy when the data contradict themselves."""
     try:
         _check_identity(regulation)
-        for entry in _entries(regulation):
+        for entry in entries(regulation):
             _check_citation(entry, regulation)
         for rule in regulation.rules:
             _check_rule(rule)
@@ -53,11 +52,7 @@ def _marks(regulation: Regulation) -> tuple[str, ...]:
     return tuple(mark for medium in regulation.media for mark in MARKS[medium])
 
 
-def _entries(regulation: Regulation) -> Iterable[Limit | ValidityRule | PointRule | Rule]:
-    return (*regulation.limits, *regulation.validity, *regulation.test_points, *regulation.rules)
-
-
-def _name(entry: Limit | ValidityRule | PointRule | Rule) -> str:
+def _name(entry: Entry) -> str:
     return entry.name if isinstance(entry, Rule) else entry.id
 
 
@@ -75,7 +70,7 @@ def _check_identity(regulation: Regulation) -> None:
             raise InvalidInputError(f"the name {repeated[0]!r} stands twice in one list; give each entry its own")
 
 
-def _check_citation(entry: Limit | ValidityRule | PointRule | Rule, regulation: Regulation) -> None:
+def _check_citation(entry: Entry, regulation: Regulation) -> None:
     if entry.source not in regulation.sources:
         raise InvalidInputError(f"{_name(entry)}.source {entry.source!r} is not in [sources]; add it there")
     if not entry.clause.strip():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from metrology.regulation import period_in_force
-from metrology.regulation_schema import RULES, Limit, PointRule, Regulation, Rule
+from metrology.regulation_schema import RULES, Entry, Limit, PointRule, Regulation, Rule, entries
 from metrology.validity import conditions_text
 
 CONFIDENCE_TEXT = {"A": "certain", "B": "very likely", "C": "to be confirmed before it decides anything"}
@@ -33,9 +33,7 @@ def index_page(regulations: Sequence[Regulation]) -> str:
 
 def confidence_counts(regulation: Regulation) -> tuple[str, str, str]:
     """How many figures have confidence A, B and C."""
-    marks = [
-        e.confidence for e in (*regulation.limits, *regulation.validity, *regulation.test_points, *regulation.rules)
-    ]
+    marks = [entry.confidence for entry in entries(regulation)]
     return str(marks.count("A")), str(marks.count("B")), str(marks.count("C"))
 
 
@@ -174,9 +172,8 @@ def _rule_text(rule: Rule) -> str:
     return ", ".join(f"class {name}: {value}{suffix}" for name, value in rule.by_class.items())
 
 
-def _citation(entry: object) -> tuple[str, str, str, str]:
-    clause, confidence = getattr(entry, "clause", ""), getattr(entry, "confidence", "")
-    return clause, _mark(confidence, confidence), getattr(entry, "source", ""), getattr(entry, "note", "")
+def _citation(entry: Entry) -> tuple[str, str, str, str]:
+    return entry.clause, _mark(entry.confidence, entry.confidence), entry.source, entry.note
 
 
 def _mark(text: str, confidence: str) -> str:

@@ -102,6 +102,9 @@ class PointRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     note: str = ""
 
 
+Entry = Limit | ValidityRule | PointRule | Rule
+
+
 class NotStated(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a user may look for and the regulation, or our knowledge of it, does not hold."""
 
@@ -182,3 +185,8 @@ RULES: dict[str, RuleMeaning] = {
     "q4_over_q3": RuleMeaning("Flow rates", "1", "ratio Q4/Q3"),
     "q_t_over_q_max": RuleMeaning("Flow rates", "1", "ratio q_t/q_max"),
 }
+
+
+def entries(regulation: Regulation) -> tuple[Entry, ...]:
+    """Every figure of a regulation, each with its clause, confidence and source."""
+    return (*regulation.limits, *regulation.validity, *regulation.test_points, *regulation.rules)
