@@ -1,0 +1,89 @@
+"""The native payload: JSON (an object) or CBOR (a map), columns of equal length, a scalar stands for every row.
+
+A well-formed message is decoded straight into its types; only one that isn't is looked at value by value, so that its
+good rows are kept.
+"""
+
+from typing import Any
+
+import msgspec
+
+from gateway.codec import lenient
+from gateway.codec.rows import MessageRejected, Rows
+from gateway.reasons import Reason
+from metrology.errors import InvalidInputError
+from metrology.quantities import Medium, micro_per_unit
+
+VERSION = 1
+STATUS_MAX = 0x7FFF
+
+
+class NativePayload(msgspec.Struct):
+    """The message as documented. Fields that it doesn't know are passed over, so that senders may add some."""
+
+    v: int
+    medium: Medium
+    unit: str
+    observed_at: list[str | int] | str | int
+    meter: list[str] | str
+    register: list[float | str] | float | str
+    status: list[int] | int = 0
+    id: str | int = ""
+
+
+_json = msgspec.json.Decoder(NativePayload)
+
+
+def decode_native(payload: bytes, readings_max: int) -> Rows:
+    """The rows of a native payload. Raises MessageRejected where nothing of it can be used."""
+    if payload[:1] == b"{":
+        try:
+            message = _json.decode(payload)
+        except (msgspec.DecodeError, RecursionError):
+            return lenient.rows_of(lenient.load_json(payload), readings_max)
+    else:
+        loaded = lenient.load_cbor(payload)
+        try:
+            message = msgspec.convert(loaded, NativePayload)
+        except msgspec.ValidationError:
+            return lenient.rows_of(loaded, readings_max)
+    if message.v != VERSION:
+        raise MessageRejected(Reason.VERSION_UNSUPPORTED, f"v = {message.v}")
+    return _as_rows(message, readings_max)
+
+
+def _as_rows(message: NativePayload, readings_max: int) -> Rows:
+    n = _row_count(message, readings_max)
+    try:
+        micro_per_unit(message.unit, message.medium)
+    except InvalidInputError as error:
+        raise MessageRejected(Reason.UNIT_INVALID, str(error), n) from None
+    return Rows(
+        message.medium,
+        message.unit,
+        _column(message.meter, n),
+        _column(message.observed_at, n),
+        _column(message.register, n),
+        _column(message.status, n),
+    )
+
+
+def _row_count(message: NativePayload, readings_max: int) -> int:
+    """The rows of the message. Raises MessageRejected where its lists differ in length or are too long."""
+    lengths = {
+        len(column)
+        for column in (message.observed_at, message.meter, message.register, message.status)
+        if type(column) is list
+    }
+    if not lengths:
+        return 1
+    n = max(lengths)
+    if len(lengths) > 1:
+        raise MessageRejected(Reason.LENGTHS_DIFFER, lenient.describe_lengths(msgspec.structs.asdict(message)), n)
+    if n > readings_max:
+        raise MessageRejected(Reason.TOO_MANY_READINGS, f"{n} readings, {readings_max} are allowed", n)
+    return n
+
+
+def _column(value: Any, n: int) -> list[Any]:
+    return value if type(value) is list else [value] * n
