@@ -55,7 +55,7 @@ create table assessment (
     window_end       timestamptz not null check (window_end > window_start),
     error_pct        double precision,
     std_pct          double precision,
-    mpe_pct          double precision not null,
+    mpe_pct          double precision,             -- null: no limit is stated for this meter
     p_nonconforming  double precision,
     outcome          text not null check (outcome in ('conforming', 'nonconforming', 'inconclusive', 'withheld')),
     reasons          jsonb not null default '[]',  -- [{code, text, data}]

@@ -1,0 +1,103 @@
+"""Settings of the zone balance: windows, sufficiency, what is believed before the data, and when an alarm is raised."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from metrology.errors import MeterproofError
+from metrology.quantities import Medium
+from metrology.regulation import get_regulation
+
+Percent = Annotated[float, Field(gt=0, le=100)]
+
+
+class BalanceSettings(BaseModel):
+    """How zones are balanced and how their meters are judged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    windows_days: tuple[int, ...] = Field(
+        default=(28, 14, 7, 4),
+        min_length=1,
+        description="Windows tried, longest first [d]: the longest in which the errors were constant is used.",
+    )
+    regulation_electricity: str = Field(
+        default="jjf-hebei-174-2020", description="Regulation that states the limits in service of electricity meters."
+    )
+    regulation_water: str = Field(default="oiml-r49-2013", description="The same for water meters.")
+    regulation_gas: str = Field(default="oiml-r137-2012", description="The same for gas meters.")
+    sufficiency: str = Field(
+        default="jjf-yunnan-21-2022",
+        description="Regulation that states how much data a verdict needs, for every medium.",
+    )
+    refusal: str = Field(
+        default="jjf-jiangxi-017-2020", description="Regulation that states which zones are refused, for every medium."
+    )
+    prior_sd_electricity_pct: Percent = Field(
+        default=0.6,
+        description="Spread of healthy electricity meters' errors, where a meter has no own prior_sd_pct [%].",
+    )
+    prior_sd_water_pct: Percent = Field(default=1.5, description="The same for water meters [%].")
+    prior_sd_gas_pct: Percent = Field(default=1.0, description="The same for gas meters [%].")
+    std_floor_pct: Percent = Field(
+        default=0.1,
+        description="Least standard uncertainty, for what the model leaves out (clocks, load dependence) [%].",
+    )
+    interpolation_reach_intervals: Annotated[float, Field(ge=1, le=10)] = Field(
+        default=1.5,
+        description="Readings further apart than this many intervals of the zone leave the course between open.",
+    )
+    halves_chi2_max: Annotated[float, Field(gt=1)] = Field(
+        default=5.0,
+        description="Above, the estimates of a window's halves differ too much for constant errors: a shorter window is"
+        " tried; where none is left, the verdict is withheld.",
+    )
+    noise_share_max_pct: Percent = Field(
+        default=5.0, description="Above, the residuals against the mean load say that the zone is not understood [%]."
+    )
+    alarm_probability: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        default=0.95, description="Probability of nonconformity above which a meter counts as nonconforming."
+    )
+    clear_probability: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        default=0.05, description="Probability of nonconformity below which a meter counts as conforming."
+    )
+    persistence_days: Annotated[int, Field(ge=1, le=60)] = Field(
+        default=3, description="Nonconforming on this many successive days before an alert is raised [d]."
+    )
+    late_member_s: Annotated[float, Field(ge=0)] = Field(
+        default=6 * 3600.0,
+        description="A day is assessed this long after its end even if some member has not read yet [s].",
+    )
+
+    @field_validator("regulation_electricity", "regulation_water", "regulation_gas", "sufficiency", "refusal")
+    @classmethod
+    def _known_regulation(cls, name: str) -> str:
+        try:
+            get_regulation(name)
+        except MeterproofError as error:
+            raise ValueError(str(error)) from None
+        return name
+
+    @model_validator(mode="after")
+    def _windows_descend(self) -> Self:
+        if any(day < 1 for day in self.windows_days) or list(self.windows_days) != sorted(set(self.windows_days))[::-1]:
+            raise ValueError(
+                f"windows_days = {self.windows_days} must be whole days in descending order, e.g. [28, 14, 7, 4]"
+            )
+        return self
+
+    def regulation(self, medium: Medium) -> str:
+        """The regulation whose limits in service hold for the medium."""
+        return {
+            Medium.ELECTRICITY: self.regulation_electricity,
+            Medium.WATER: self.regulation_water,
+            Medium.GAS: self.regulation_gas,
+        }[medium]
+
+    def prior_sd_pct(self, medium: Medium) -> float:
+        """The spread of healthy meters' errors [%]."""
+        return {
+            Medium.ELECTRICITY: self.prior_sd_electricity_pct,
+            Medium.WATER: self.prior_sd_water_pct,
+            Medium.GAS: self.prior_sd_gas_pct,
+        }[medium]
