@@ -1,0 +1,105 @@
+"""`meterproof serve`: the gateway, the verifier and the HTTP interface, together or one of them."""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+from prometheus_client import CollectorRegistry, start_http_server
+
+from api.app import create_app
+from gateway.service import GatewayService
+from meterproof.assessors import make_zone_assessor
+from meterproof.embedded.runtime import embedded_servers, find_servers
+from meterproof.settings import Settings
+from meterproof.supervisor import Component, run_components
+from meterproof.version import software_version
+from metrology.errors import InvalidInputError
+from store.database import connect, open_pool
+from store.migrate import migrate
+from verifier.service import VerifierService
+
+log = logging.getLogger(__name__)
+
+
+class Role(StrEnum):
+    """What one process may do."""
+
+    ALL = "all"
+    GATEWAY = "gateway"
+    VERIFIER = "verifier"
+    API = "api"
+
+
+def serve(
+    context: typer.Context,
+    role: Annotated[Role, typer.Argument(help="One role, or all in this process.")] = Role.ALL,
+    parent: Annotated[int, typer.Option(hidden=True, help="End when this process, the parent, is gone.")] = 0,
+) -> None:
+    """Run until SIGINT or SIGTERM. Addresses that are not set mean the embedded servers."""
+    settings: Settings = context.obj
+    with ExitStack() as stack:
+        if role is Role.ALL:
+            running = stack.enter_context(embedded_servers(settings))
+            with connect(running.database) as conn:
+                migrate(conn)
+        else:
+            running = find_servers(settings)
+        failure = serve_roles(running, _roles(role), parent)
+    if failure is not None:
+        raise failure
+
+
+def _roles(role: Role) -> list[Role]:
+    return [Role.GATEWAY, Role.VERIFIER, Role.API] if role is Role.ALL else [role]
+
+
+def serve_roles(settings: Settings, roles: list[Role], parent_pid: int = 0) -> BaseException | None:
+    """Run the roles in this process until a signal; the error that ended one of them, or None."""
+    registry = CollectorRegistry()
+    version = software_version()
+    with open_pool(settings.database) as pool:
+        components: dict[str, Component] = {}
+        if Role.GATEWAY in roles:
+            if settings.mqtt is None:
+                raise InvalidInputError("the section mqtt is not set; name the broker in mqtt.url and mqtt.client_id")
+            components["gateway"] = GatewayService(settings.gateway, settings.mqtt, pool, registry).run
+        if Role.VERIFIER in roles:
+            assessor = make_zone_assessor(settings.verifier, version)
+            components["verifier"] = VerifierService(settings.verifier, pool, registry, version, assessor).run
+        if Role.API in roles:
+            app = create_app(settings.api, pool, registry, version)
+            components["api"] = http_component(app, settings.api.host, settings.api.port)
+        else:
+            _serve_metrics(settings, roles, registry)
+        return run_components(components, parent_pid)
+
+
+def http_component(app: Callable[..., Any], host: str, port: int) -> Component:
+    """An ASGI application as a component; it is drained when the stop event is set."""
+
+    def run(stop: threading.Event) -> None:
+        config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="on")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, name="uvicorn")
+        thread.start()
+        while thread.is_alive() and not stop.wait(0.2):
+            pass
+        server.should_exit = True
+        thread.join()
+        if not stop.is_set():
+            raise InvalidInputError(f"the HTTP interface could not listen on {host}:{port}; set api.host and api.port")
+
+    return run
+
+
+def _serve_metrics(settings: Settings, roles: list[Role], registry: CollectorRegistry) -> None:
+    ports = {Role.GATEWAY: settings.metrics.gateway_port, Role.VERIFIER: settings.metrics.verifier_port}
+    for role in roles:
+        if ports.get(role):
+            start_http_server(ports[role], addr=settings.metrics.host, registry=registry)
+            log.info("metrics of the %s on %s:%d", role, settings.metrics.host, ports[role])
