@@ -7,7 +7,8 @@ from metrology.errors import InvalidInputError
 from metrology.quantities import Medium
 
 _TEXT = re.compile(
-    r"(?:(?P<a>\d{1,3})-(?P<b>\d{1,3}):)?(?P<c>\d{1,3})\.(?P<d>\d{1,3})(?:\.(?P<e>\d{1,3}))?(?:[*&.](?P<f>\d{1,3}))?"
+    r"(?:(?P<a>\d{1,3})-(?P<b>\d{1,3}):)?(?P<c>\d{1,3})\.(?P<d>\d{1,3})(?:\.(?P<e>\d{1,3}))?(?:[*&.](?P<f>\d{1,3}))?",
+    re.ASCII,
 )
 _HEX = re.compile(r"[0-9A-Fa-f]{12}")
 _NOT_USED = 255  # value group F where no billing period is meant (IEC 62056-6-1, value group F)
@@ -75,7 +76,7 @@ def parse_obis(text: str, medium: Medium | None = None) -> ObisCode:
     stripped = text.strip()
     if _HEX.fullmatch(stripped):
         return ObisCode(*bytes.fromhex(stripped))
-    if re.fullmatch(r"\d{1,3}(\.\d{1,3}){5}", stripped):
+    if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){5}", stripped):
         return ObisCode(*(int(part) for part in stripped.split(".")))
     match = _TEXT.fullmatch(stripped)
     if match is None:
