@@ -67,21 +67,24 @@ def _result(budget: Budget, probability: float) -> list[str]:
     u, unit = budget.combined_std_uncertainty, f" {budget.unit}".rstrip()
     k, expanded = budget.coverage_factor(probability), budget.expanded_uncertainty(probability)
     pairs = [f"correlation {p.first} / {p.second}: {p.coefficient:g}" for p in budget.correlations]
+    value_text, expanded_text = _to_uncertainty(budget.value, expanded)
     return [
         *pairs,
         f"combined standard uncertainty u = {u:.3g}{unit}",
         f"effective degrees of freedom = {_freedom(budget.effective_degrees_of_freedom)}",
-        f"expanded uncertainty U = {expanded:.2g}{unit} (k = {k:.3g}, coverage probability {100 * probability:g} %)",
-        f"result: {budget.measurand} = ({_to_uncertainty(budget.value, expanded)} ± {expanded:.2g}){unit}",
+        f"expanded uncertainty U = {expanded_text}{unit} (k = {k:.3g}, coverage probability {100 * probability:g} %)",
+        f"result: {budget.measurand} = ({value_text} ± {expanded_text}){unit}",
     ]
 
 
-def _to_uncertainty(value: float, expanded: float) -> str:
-    """The value rounded to the second significant digit of its expanded uncertainty (GUM 7.2.6)."""
+def _to_uncertainty(value: float, expanded: float) -> tuple[str, str]:
+    """Value and expanded uncertainty, both to the second significant digit of the latter (GUM 7.2.6)."""
     if not expanded > 0:
-        return f"{value:.9g}"
-    decimals = 1 - math.floor(math.log10(expanded))
-    return f"{round(value, decimals):.{max(decimals, 0)}f}"
+        return f"{value:.9g}", "0"
+    # From the rounded text: 0.0996 to two digits is 0.10, whose second digit stands one place higher.
+    decimals = 1 - math.floor(math.log10(float(f"{expanded:.1e}")))
+    places = max(decimals, 0)
+    return f"{round(value, decimals):.{places}f}", f"{round(expanded, decimals):.{places}f}"
 
 
 def _escape(text: str) -> str:

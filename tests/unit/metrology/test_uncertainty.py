@@ -195,6 +195,11 @@ def test_the_printed_result_is_rounded_to_its_uncertainty():
     small = Budget("error", "%", 0.123456, (Component("ref|erence", 0.0, 0.05, unit="%", source="cert. 7"),))
     assert "error = (0.123 ± 0.098) %" in budget_as_text(small)
     assert "ref\\|erence" in budget_as_markdown(small)
+    tidy = Budget("y", "", 37.9054, (Component("x", 0.0, 0.0102),))
+    assert "y = (37.905 ± 0.020)" in budget_as_text(tidy)
+    coarse = Budget("y", "", 123456.0, (Component("x", 0.0, 510.0),))
+    assert "y = (123500 ± 1000)" in budget_as_text(coarse)
+    assert "y = (1 ± 0)" in budget_as_text(Budget("y", "", 1.0, (Component("x", 0.0, 0.0),)))
 
 
 @pytest.mark.parametrize(
