@@ -58,7 +58,8 @@ NIST_GASES = [
 FORMATION = {
     "methane": (1, 4, -74.6), "ethane": (2, 6, -84.0), "propane": (3, 8, -104.7), "n_butane": (4, 10, -125.6),
     "isobutane": (4, 10, -134.2), "n_pentane": (5, 12, -146.8), "isopentane": (5, 12, -153.7),
-    "hexane": (6, 14, -167.1), "heptane": (7, 16, -187.8), "octane": (8, 18, -208.7), "nonane": (9, 20, -228.2), "decane": (10, 22, -249.7),
+    "hexane": (6, 14, -167.1), "heptane": (7, 16, -187.8), "octane": (8, 18, -208.7),
+    "nonane": (9, 20, -228.2), "decane": (10, 22, -249.7),
     "hydrogen": (0, 2, 0.0), "carbon_monoxide": (1, 0, -110.53),
 }  # fmt: skip
 
