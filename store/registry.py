@@ -204,7 +204,7 @@ def _load_members(connection: Connection, zone_id: int) -> tuple[ZoneMember, ...
         ).format(_INSTALLATION),
         (zone_id,),
     ).fetchall()
-    return tuple(ZoneMember(*row[:3], Installation(*row[3:])) for row in rows)
+    return tuple(ZoneMember(*(*row[:3], Installation(*row[3:]))) for row in rows)
 
 
 _INSTALLATION: Final = sql.SQL(

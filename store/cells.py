@@ -1,0 +1,200 @@
+"""Cells of an imported table to values; every fault is noted with its place and what was expected."""
+
+import difflib
+import re
+from collections.abc import Collection
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from metrology.errors import InvalidInputError
+from store.errors import ImportRefusedError
+from store.tables import Table, TableRow
+
+MAX_PROBLEMS: Final = 20
+MAX_NAME_LENGTH: Final = 128
+_DATE: Final = re.compile(
+    r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?\s*(Z|[+-]\d{2}:?\d{2})?)?"
+)
+_ROUNDED_NAME: Final = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class Problems:
+    """The faults found in a file: the first ones, and how many there are."""
+
+    def __init__(self, source: str) -> None:
+        self.source, self.total = source, 0
+        self._found: list[tuple[int, str]] = []
+
+    def add(self, line: int, column: str, value: object, expected: str) -> None:
+        """Notes a fault; `expected` says what would have been right, or what to do."""
+        self.total += 1
+        if len(self._found) < MAX_PROBLEMS:
+            shown = repr(str(value)) if value != "" else "empty"
+            self._found.append((line, f"line {line}, column {column}: {shown}; expected {expected}"))
+
+    def refuse_if_any(self) -> None:
+        """Raises ImportRefusedError with the faults, if there are any."""
+        if self.total:
+            raise ImportRefusedError(self.source, [text for _, text in sorted(self._found)], self.total)
+
+
+class RowReader:
+    """Reads the cells of one row after the other by column name.
+
+    A cell that is empty or whose column is absent gives the default; a wrong one is noted and gives the default too.
+    """
+
+    def __init__(self, table: Table, problems: Problems) -> None:
+        self._at = {column: position for position, column in enumerate(table.columns)}
+        self._problems = problems
+        self._row = TableRow(0, ())
+
+    def start(self, row: TableRow) -> None:
+        """The row to read from now on."""
+        self._row = row
+
+    def raw(self, column: str) -> str:
+        """The cell's text."""
+        position = self._at.get(column)
+        return "" if position is None else self._row.cells[position]
+
+    def fault(self, column: str, expected: str) -> None:
+        """Notes this row's cell as wrong."""
+        self._problems.add(self._row.line, column, self.raw(column), expected)
+
+    def name(self, column: str, *, required: bool = False) -> str:
+        """A name or other text of at most 128 characters."""
+        text = self.raw(column)
+        if not text:
+            if required:
+                self.fault(column, "a text")
+        elif _ROUNDED_NAME.fullmatch(text):
+            self.fault(column, "all digits; the spreadsheet rounded them: format the column as text")
+        elif _CONTROL.search(text):
+            self.fault(column, "a text on one line, without control characters")
+        elif len(text) > MAX_NAME_LENGTH:
+            self.fault(column, f"at most {MAX_NAME_LENGTH} characters")
+        else:
+            return text
+        return ""
+
+    def choice(self, column: str, choices: Collection[str], default: str = "") -> str:
+        """One of `choices`; without a default the cell must not be empty."""
+        text = self.raw(column) or default
+        if text not in choices:
+            self.fault(column, "one of " + ", ".join(choices))
+            return default
+        return text
+
+    def decimal(self, column: str, default: Decimal | None = None) -> Decimal | None:
+        """An exact decimal number."""
+        text = self.raw(column)
+        if not text:
+            return default
+        try:
+            value = Decimal(text)
+        except InvalidOperation:
+            comma = " with a point before its decimals" if "," in text else ""
+            self.fault(column, f"a number{comma}")
+            return default
+        # The bounds keep a short text such as 1e999999 from becoming a huge integer.
+        if not value.is_finite() or not -30 < value.adjusted() < 19:
+            self.fault(column, "a number of ordinary size")
+            return default
+        return value
+
+    def positive(self, column: str, default: Decimal | None = None, *, or_zero: bool = False) -> Decimal | None:
+        """An exact decimal number above 0 (or 0 itself)."""
+        value = self.decimal(column, default)
+        if value is not None and not (value > 0 or (or_zero and value == 0)):
+            self.fault(column, "a number of at least 0" if or_zero else "a number above 0")
+            return default
+        return value
+
+    def integer(self, column: str, lowest: int, highest: int, default: int | None = None) -> int | None:
+        """A whole number from `lowest` to `highest`."""
+        value = self.decimal(column)
+        if value is None:
+            return default
+        if value != value.to_integral_value() or not lowest <= value <= highest:
+            self.fault(column, f"a whole number from {lowest} to {highest}")
+            return default
+        return int(value)
+
+    def day(self, column: str, *, required: bool = False) -> date | None:
+        """A date, YYYY-MM-DD."""
+        text = self.raw(column)
+        if not text:
+            if required:
+                self.fault(column, "a date as YYYY-MM-DD")
+            return None
+        match = _DATE.fullmatch(text)
+        # Spreadsheets write a date as the midnight it begins with.
+        if match is None or any(int(part) for part in match.group(5, 6, 7, 8) if part):
+            self.fault(column, "a date as YYYY-MM-DD")
+            return None
+        try:
+            return date(int(match[1]), int(match[3]), int(match[4]))
+        except ValueError:
+            self.fault(column, "a date that exists")
+            return None
+
+    def time(self, column: str, zone: ZoneInfo) -> datetime | None:
+        """A date (its first moment) or date and time, in UTC; local time of `zone` where no offset is written."""
+        text = self.raw(column)
+        if not text:
+            return None
+        match = _DATE.fullmatch(text)
+        if match is None:
+            self.fault(column, "a date as YYYY-MM-DD, or a time as YYYY-MM-DDThh:mm:ss with or without +hh:mm")
+            return None
+        fraction, offset = match.group(8, 9)
+        microsecond = int((fraction or "0").ljust(6, "0")[:6])
+        try:
+            parts = [int(part or 0) for part in match.group(1, 3, 4, 5, 6, 7)]
+            local = datetime(*parts, microsecond, tzinfo=zone)  # type: ignore[arg-type, misc]  # six integers
+            if offset:
+                written = f"{local.replace(tzinfo=None).isoformat()}{offset}"
+                return datetime.fromisoformat(written).astimezone(UTC)
+            return self._in_zone(column, local)
+        except (ValueError, OverflowError):
+            self.fault(column, "a date and time that exist")
+            return None
+
+    def _in_zone(self, column: str, local: datetime) -> datetime | None:
+        if local.utcoffset() != local.replace(fold=1).utcoffset():
+            self.fault(column, f"a time with its offset (+hh:mm): {local.tzinfo}'s clocks were changed in this hour")
+            return None
+        return local.astimezone(UTC)
+
+
+def read_zone(time_zone: str) -> ZoneInfo:
+    """The time zone of that name. Raises InvalidInputError."""
+    try:
+        return ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInputError(
+            f"time zone {time_zone!r} is unknown; use an IANA name such as Asia/Shanghai or Europe/Madrid"
+        ) from None
+
+
+def check_columns(table: Table, required: Collection[str], known: Collection[str]) -> list[str]:
+    """Refuses a table without the required columns or with one whose name is nearly a known one.
+
+    Returns the other columns, which are ignored. Raises InvalidInputError.
+    """
+    missing = [column for column in required if column not in table.columns]
+    unknown = [column for column in table.columns if column not in known]
+    for column in unknown:
+        close = difflib.get_close_matches(column, [name for name in known if name not in table.columns], 1, 0.8)
+        if close:
+            raise InvalidInputError(f"{table.source}: column {column!r} is unknown; did you mean {close[0]!r}?")
+    if missing:
+        raise InvalidInputError(
+            f"{table.source}: column {', '.join(map(repr, missing))} is missing; its first line names"
+            f" {', '.join(map(repr, table.columns))}"
+        )
+    return unknown
