@@ -110,6 +110,7 @@ def test_arrays_longer_than_a_chunk_and_of_any_shape():
         (R49, "initial", "2", 1.0, {"marks": WATER_MARKS, "temperature_degc": 0.0}, ["0 degC", "0.1 to 30"]),
         (R49, "initial", "2", 1.0, {"marks": WATER_MARKS, "temperature_degc": 181.0}, ["181 degC", "180"]),
         (JJG596, "initial", "1", 1.0, {"power_factor": 1.0}, ["connection", "direct"]),
+        (JJG596, "initial", "0.5S", 1.0, {"power_factor": 1.0, "connection": "direct"}, ["'direct'", "transformer"]),
         (HEBEI, "in_service", "0.5S", None, {}, ["'0.5S'", "1, 2"]),
     ],
 )

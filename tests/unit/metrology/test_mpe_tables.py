@@ -9,6 +9,7 @@ import math
 
 import pytest
 
+from metrology.errors import InvalidInputError
 from metrology.mpe import Conditions, applicable_limit, mpe_pct
 from metrology.regulation import get_regulation, load_regulations
 
@@ -100,6 +101,30 @@ def test_jjg_596_2012_direct_connection(accuracy_class, low, high, power_factor,
     assert mpe(turn) == mpe(5.0) == mpe(60.0) == high
 
 
+# class: (from, turning point, limit below it, limit above it) in multiples of i_n, at unity and at 0.5 inductive
+THROUGH_TRANSFORMERS = {
+    "0.2S": ((0.01, 0.05, 0.4, 0.2), (0.02, 0.1, 0.5, 0.3)),
+    "0.5S": ((0.01, 0.05, 1.0, 0.5), (0.02, 0.1, 1.0, 0.6)),
+    "1": ((0.02, 0.05, 1.5, 1.0), (0.05, 0.1, 1.5, 1.0)),
+    "2": ((0.02, 0.05, 2.5, 2.0), (0.05, 0.1, 2.5, 2.0)),
+}
+
+
+@pytest.mark.parametrize("accuracy_class", THROUGH_TRANSFORMERS)
+@pytest.mark.parametrize(("power_factor", "column"), [(1.0, 0), (0.5, 1)])
+def test_jjg_596_2012_connection_through_transformers(accuracy_class, power_factor, column):
+    start, turn, low, high = THROUGH_TRANSFORMERS[accuracy_class][column]
+    conditions = Conditions(marks={"i_n": 1.0, "i_max": 6.0}, power_factor=power_factor, connection="transformer")
+
+    def mpe(current_a: float) -> float:
+        return mpe_pct(get_regulation("jjg-596-2012"), "initial", accuracy_class, current_a, conditions)
+
+    assert mpe(start) == mpe(math.nextafter(turn, 0)) == low
+    assert mpe(turn) == mpe(1.0) == mpe(6.0) == high
+    with pytest.raises(InvalidInputError, match="0.00999"):
+        mpe(0.00999)
+
+
 @pytest.mark.parametrize("i_b", [1.5, 3.0, 5.0, 10.0, 0.3, 0.7])
 @pytest.mark.parametrize("tenths", [1, 2])
 def test_a_load_written_as_a_decimal_multiple_of_the_mark_lies_on_the_bound(i_b, tenths):
@@ -134,7 +159,7 @@ def test_the_tests_above_reach_every_limit_of_every_regulation():
         "jjg-162-2019": {"initial": set(WATER), "in_service": set(WATER)},
         "oiml-r137-2012": {"initial": set(GAS), "in_service": set(GAS)},
         "jjg-577-2012": {"initial": {"1", "1.5"}, "in_service": {"1", "1.5"}},
-        "jjg-596-2012": {"initial": {"1", "2"}},
+        "jjg-596-2012": {"initial": set(THROUGH_TRANSFORMERS)},
         "jjf-hebei-174-2020": {"in_service": {"1", "2"}},
         "jjf-anhui-111-2021": {"in_service": {"1", "2"}},
     }

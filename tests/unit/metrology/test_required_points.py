@@ -42,26 +42,32 @@ def test_electricity_points_by_connection():
         (5.0, 0.5),
         (1.0, 0.5),
     }
-    with pytest.raises(InvalidInputError, match=r"'transformer' is not one of direct"):
-        point_rules(regulation, "initial", "1", "transformer")
+    for accuracy_class, expected in (("2", {1.0, 0.05, 6.0}), ("0.2S", {1.0, 0.05, 6.0, 0.01})):
+        points = required_points(regulation, "initial", accuracy_class, {"i_n": 1.0, "i_max": 6.0}, "transformer")
+        assert {p.load_from for p in points if p.rule.power_factor == 1} == expected
+    with pytest.raises(InvalidInputError, match=r"'direct' is not one of transformer"):
+        point_rules(regulation, "initial", "0.5S", "direct")
+    with pytest.raises(InvalidInputError, match=r"None is not one of direct, transformer"):
+        point_rules(regulation, "initial", "1")
 
 
 @pytest.mark.parametrize("regulation", [r for r in load_regulations() if r.test_points], ids=lambda r: r.id)
 def test_every_required_point_has_a_limit(regulation):
     """A point at which no error limit is stated could not be judged."""
     marks = {
-        "electricity": {"i_st": 0.02, "i_min": 0.25, "i_tr": 0.5, "i_b": 5.0, "i_max": 60.0},
+        "electricity": {"i_st": 0.02, "i_min": 0.25, "i_tr": 0.5, "i_b": 5.0, "i_n": 5.0, "i_max": 60.0},
         "water": {"q1": 0.025, "q2": 0.04, "q3": 2.5, "q4": 3.125},
         "gas": {"q_min": 0.025, "q_t": 0.4, "q_max": 4.0},
     }[regulation.media[0]]
-    for accuracy_class in {name for limit in regulation.limits for name in limit.mpe_pct}:
-        for point in required_points(regulation, "initial", accuracy_class, marks, "direct"):
+    kinds = {(name, limit.connection) for limit in regulation.limits for name in limit.mpe_pct}
+    for accuracy_class, connection in kinds:
+        for point in required_points(regulation, "initial", accuracy_class, marks, connection):
             conditions = Conditions(
                 marks=marks,
                 power_factor=point.rule.power_factor,
                 leading=point.rule.leading,
                 temperature_degc=20.0,
-                connection="direct",
+                connection=connection,
             )
             assert mpe_pct(regulation, "initial", accuracy_class, point.load_from, conditions) > 0
 
