@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
 
 from metrology.errors import InvalidInputError, MeterproofError
 from simulators.payload import Message
@@ -207,7 +208,7 @@ class _Run:
 
     def _give_up_if_hopeless(self, error: aiomqtt.MqttError) -> None:
         place = f"broker {self.broker.host}:{self.broker.port}"
-        if isinstance(error, aiomqtt.MqttCodeError) and _code(error) in _REFUSED:
+        if isinstance(error, MqttConnectError) and _code(error) in _REFUSED:
             raise PublishError(f"{place} refuses the sender: {error}; check mqtt.url, user and password")
         silent_s = 0.0 if self.down_since is None else time.monotonic() - self.down_since
         if silent_s > self.options.give_up_after_s:
