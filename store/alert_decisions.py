@@ -51,11 +51,15 @@ class MissingFieldError(InvalidInputError):
 
 
 class DecisionConflictError(StateConflictError):
-    """The alert is in a state that rules the decision out; `state` names it."""
+    """The alert is in a state that rules the decision out; `state` names it.
 
-    def __init__(self, state: str, message: str) -> None:
+    `has_successor` tells that a later alert on the same matter is at work.
+    """
+
+    def __init__(self, state: str, message: str, *, has_successor: bool = False) -> None:
         super().__init__(message)
         self.state = state
+        self.has_successor = has_successor
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,9 @@ def _check_no_successor(conn: psycopg.Connection[Any], alert_id: int, state: str
     ).fetchone()
     if row is not None:
         raise DecisionConflictError(
-            state, f"alert {alert_id} is followed by alert {row[0]} on the same matter; decide on that one"
+            state,
+            f"alert {alert_id} is followed by alert {row[0]} on the same matter; decide on that one",
+            has_successor=True,
         )
 
 

@@ -23,6 +23,8 @@ _BUCKETS = sql.SQL("""
     select date_bin(%(width)s, observed_at, %(start)s) as bucket_start, count(*) as readings,
            min(register_micro) as min_micro, max(register_micro) as max_micro,
            min(observed_at) as first_at, max(observed_at) as last_at,
+           (array_agg(observed_at order by register_micro, observed_at))[1] as min_at,
+           (array_agg(observed_at order by register_micro desc, observed_at))[1] as max_at,
            (array_agg(register_micro order by observed_at))[1] as first_micro,
            (array_agg(register_micro order by observed_at desc))[1] as last_micro
     from reading

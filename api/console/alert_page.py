@@ -1,0 +1,109 @@
+"""One alert for the inspector: what happened, the figures, the evidence, the history, and the form to decide."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from api.charts import COVERAGE_FACTOR
+from api.console.formatting import Formatter
+from api.context import Context
+from api.evidence import EvidenceReading, read_evidence
+from api.models import Alert, AlertFinding
+from api.routers.alerts import load_alert
+from api.texts import Texts
+from metrology.errors import MeterproofError
+from store.alert_decisions import (
+    MAX_ACTOR_LENGTH,
+    MAX_REASON_LENGTH,
+    DecisionConflictError,
+    MissingFieldError,
+)
+from store.alert_listings import find_alert, list_assessments
+
+MAX_EVIDENCE_ROWS = 40
+_MAX_ASSESSMENT_ROWS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class FormState:
+    """What was typed into the decision form, and what was wrong with it."""
+
+    actor: str = ""
+    reason: str = ""
+    error: str = ""
+    error_field: str = ""
+
+
+def alert_values(
+    context: Context, alert_id: int, finding_id: int | None, form: FormState, texts: Texts, fmt: Formatter
+) -> dict[str, Any]:
+    """What the alert's template needs. Raises NotFoundError."""
+    with context.reading() as conn:
+        alert = load_alert(conn, alert_id)
+        assessments = _assessments(conn, alert)
+    shown = _shown_finding(alert, finding_id)
+    evidence = read_evidence(shown.evidence) if shown else []
+    return {
+        "alert": alert,
+        "title": texts.of("kind", alert.kind),
+        "story": _story(alert, shown, texts, fmt),
+        "advice": texts.of("advice", alert.kind if texts.has("advice", alert.kind) else "other"),
+        "shown": shown,
+        "figures": fmt.figures(shown.detail, alert.medium) if shown else [],
+        "evidence": _evidence_rows(evidence[:MAX_EVIDENCE_ROWS]),
+        "evidence_left_out": max(0, len(evidence) - MAX_EVIDENCE_ROWS),
+        "assessments": assessments,
+        "coverage_factor": COVERAGE_FACTOR,
+        "form": form,
+        "can_acknowledge": alert.state == "open",
+        "can_decide": alert.state in ("open", "acknowledged"),
+        "revision": {"confirmed": "dismiss", "dismissed": "confirm"}.get(alert.state),
+        "max_actor": MAX_ACTOR_LENGTH,
+        "max_reason": MAX_REASON_LENGTH,
+    }
+
+
+def form_after_error(error: MeterproofError, actor: str, reason: str, texts: Texts) -> FormState:
+    """The form as it was typed, with the error in the reader's words."""
+    if isinstance(error, MissingFieldError):
+        limit = MAX_ACTOR_LENGTH if error.field == "actor" else MAX_REASON_LENGTH
+        return FormState(actor, reason, texts(f"error_{error.field}", limit=limit), error.field)
+    if isinstance(error, DecisionConflictError):
+        key = "error_successor" if error.has_successor else "error_conflict"
+        return FormState(actor, reason, texts(key, state=texts.of("state", error.state)))
+    return FormState(actor, reason, str(error))
+
+
+def _shown_finding(alert: Alert, finding_id: int | None) -> AlertFinding | None:
+    for finding in alert.finding_items:
+        if finding_id is None or finding.finding_id == finding_id:
+            return finding
+    return alert.finding_items[0] if alert.finding_items else None
+
+
+def _story(alert: Alert, shown: AlertFinding | None, texts: Texts, fmt: Formatter) -> str:
+    subject = f"{texts.of('medium', alert.medium)} {alert.serial}" if alert.serial else f"{texts('zone')} {alert.zone}"
+    key = alert.kind if texts.has("story", alert.kind) else "other"
+    since, until = (shown.starts_at, shown.ends_at) if shown else (alert.starts_at, alert.last_at)
+    return texts.of("story", key, subject=subject, since=fmt.time(since), until=fmt.time(until))
+
+
+def _evidence_rows(evidence: list[EvidenceReading]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    before: int | None = None
+    for reading in evidence:
+        register = reading.register_micro
+        step = None if before is None or register is None else register - before
+        rows.append({"reading": reading, "step_micro": step})
+        before = register
+    return rows
+
+
+def _assessments(conn: psycopg.Connection[Any], alert: Alert) -> list[dict[str, Any]]:
+    if alert.kind != "error_beyond_mpe":
+        return []
+    row = find_alert(conn, alert.alert_id)
+    if row is None or row["meter_id"] is None:
+        return []
+    return list(reversed(list_assessments(conn, row["meter_id"], _MAX_ASSESSMENT_ROWS)))
