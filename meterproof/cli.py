@@ -1,4 +1,4 @@
-"""The command `meterproof`: one program, a subcommand a task. Exit codes: 0 done, 1 ran and failed, 2 wrong use or input."""
+"""The command `meterproof`: a subcommand a task. Exit codes: 0 done, 1 ran and failed, 2 wrong use or input."""
 
 import logging
 import sys

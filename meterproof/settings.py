@@ -32,7 +32,7 @@ class EmbeddedSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    var_dir: Path = Field(default=Path("var"), description="Folder of the embedded servers' data; it survives restarts.")
+    var_dir: Path = Field(default=Path("var"), description="Folder of the embedded servers' data, kept over restarts.")
     postgres_bin: Path | None = Field(
         default=None, description="Folder with initdb, pg_ctl and postgres, instead of the wheel's."
     )

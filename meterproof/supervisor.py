@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 def run_components(components: Mapping[str, Component], parent_pid: int = 0) -> BaseException | None:
     """Run all until a signal (SIGINT, SIGTERM), the end of one of them, or the end of the process `parent_pid`.
 
-    A component is called with an event that tells it to end; one that raises ends the others. Returns that error, or None.
+    A component is called with an event that tells it to end; one that raises ends the others. Returns that error, or
+    None.
     """
     stop = threading.Event()
     failures: list[BaseException] = []
@@ -27,7 +28,7 @@ def run_components(components: Mapping[str, Component], parent_pid: int = 0) -> 
     def run(name: str, component: Component) -> None:
         try:
             component(stop)
-        except BaseException as error:  # noqa: BLE001  # whatever it is, the process must end with it
+        except BaseException as error:  # whatever it is, the process must end with it
             log.debug("%s failed", name, exc_info=True)
             failures.append(error)
         finally:

@@ -59,4 +59,6 @@ def _reach(settings: Settings) -> None:
     except OperationalError as error:
         err.print(f"database: not reached: {str(error).strip()}", style="red", markup=False)
         raise typer.Exit(1) from None
-    out.print("database: reached, " + (f"migrations to apply: {', '.join(pending)}" if pending else "schema up to date"))
+    out.print(
+        "database: reached, " + (f"migrations to apply: {', '.join(pending)}" if pending else "schema up to date")
+    )

@@ -1,5 +1,8 @@
 """`meterproof import`: meters, zones and reference standards from CSV or Parquet, all or nothing."""
 
+import getpass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -7,3 +10,99 @@ import typer
 
 from meterproof.console import out, print_json
 from meterproof.embedded.runtime import find_servers
+from meterproof.settings import Settings
+from store.database import Connection, connect
+from store.import_summary import ImportSummary
+from store.meter_import import import_meters
+from store.standard_import import import_standards
+from store.tables import Table, read_table
+from store.zone_import import import_zones
+
+app = typer.Typer(help="Register meters, zones or reference standards from a CSV or Parquet file, all or nothing.")
+
+File = Annotated[Path, typer.Argument(help="CSV (comma, semicolon or tab; UTF-8) or Parquet.")]
+Utility = Annotated[str, typer.Option("--utility", "-u", help="Code of the utility, as in its MQTT topics.")]
+Encoding = Annotated[str | None, typer.Option(help="Encoding of a CSV that is not UTF-8, e.g. gb18030.")]
+Actor = Annotated[str | None, typer.Option(help="Who answers for it, in the audit log; the account's name otherwise.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("meters")
+def meters(
+    context: typer.Context,
+    file: File,
+    utility: Utility,
+    time_zone: Annotated[str, typer.Option(help="Zone of dates without an offset.")] = "UTC",
+    encoding: Encoding = None,
+    actor: Actor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Meters with their places: meter, medium, unit, resolution, service_point, zone, role, installed_on, ..."""
+
+    def act(conn: Connection, table: Table) -> ImportSummary:
+        return import_meters(conn, table, utility=utility, time_zone=time_zone, actor=_actor(actor))
+
+    _import(context.obj, file, encoding, act, as_json)
+
+
+@app.command("zones")
+def zones(
+    context: typer.Context,
+    file: File,
+    utility: Utility,
+    encoding: Encoding = None,
+    actor: Actor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Zones: zone, medium, parent, interval_s, reference_uncertainty_pct."""
+
+    def act(conn: Connection, table: Table) -> ImportSummary:
+        return import_zones(conn, table, utility=utility, actor=_actor(actor))
+
+    _import(context.obj, file, encoding, act, as_json)
+
+
+@app.command("standards")
+def standards(
+    context: typer.Context,
+    file: File,
+    utility: Utility,
+    encoding: Encoding = None,
+    actor: Actor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Reference standards: code, certificate, expanded_uncertainty_pct, valid_from, valid_until, meter, ..."""
+
+    def act(conn: Connection, table: Table) -> ImportSummary:
+        return import_standards(conn, table, utility=utility, actor=_actor(actor))
+
+    _import(context.obj, file, encoding, act, as_json)
+
+
+def _import(
+    settings: Settings,
+    file: Path,
+    encoding: str | None,
+    act: Callable[[Connection, Table], ImportSummary],
+    as_json: bool,
+) -> None:
+    table = read_table(file, encoding)  # before the database is asked: a wrong file needs no server
+    running = find_servers(settings)
+    with connect(running.database) as conn, conn.transaction():
+        summary = act(conn, table)
+    if as_json:
+        print_json(asdict(summary))
+        return
+    out.print(
+        f"{file.name}: {summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged"
+        + (f", {summary.released:,} waiting readings released" if summary.released else ""),
+        markup=False,
+    )
+    if summary.zones_created:
+        out.print(f"zones made: {', '.join(summary.zones_created)}", markup=False)
+    if summary.ignored_columns:
+        out.print(f"columns without meaning here, ignored: {', '.join(summary.ignored_columns)}", markup=False)
+
+
+def _actor(given: str | None) -> str:
+    return given or getpass.getuser()

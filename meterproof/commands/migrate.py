@@ -13,7 +13,9 @@ from store.database import connect
 
 def migrate(
     context: typer.Context,
-    check: Annotated[bool, typer.Option("--check", help="Only list what is to be applied; exit 1 if anything is.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only list what is to be applied; exit 1 if anything is.")
+    ] = False,
 ) -> None:
     """Apply the schema's migrations, in order, each in a transaction of its own."""
     settings: Settings = context.obj

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 import uvicorn
+from gateway.service import GatewayService
 from prometheus_client import CollectorRegistry, start_http_server
+from verifier.service import VerifierService
 
 from api.app import create_app
-from gateway.service import GatewayService
 from meterproof.assessors import make_zone_assessor
 from meterproof.embedded.runtime import embedded_servers, find_servers
 from meterproof.settings import Settings
@@ -21,7 +22,6 @@ from meterproof.version import software_version
 from metrology.errors import InvalidInputError
 from store.database import connect, open_pool
 from store.migrate import migrate
-from verifier.service import VerifierService
 
 log = logging.getLogger(__name__)
 

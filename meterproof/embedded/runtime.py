@@ -91,7 +91,9 @@ def _own(folder: Path, stack: ExitStack) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         lock = stack.enter_context((folder / "lock").open("w", encoding="ascii"))
     except OSError as error:
-        raise EmbeddedServerError(f"embedded.var_dir = {folder}: {error.strerror}; name a folder that can be written") from None
+        raise EmbeddedServerError(
+            f"embedded.var_dir = {folder}: {error.strerror}; name a folder that can be written"
+        ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

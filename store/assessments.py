@@ -1,0 +1,145 @@
+"""Assessments of zones: how far each zone has come, what was concluded of its meters, and what that rests on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AssessmentRow:
+    """One meter's outcome in the window [window_start, window_end) of its zone's balance; None: no figure."""
+
+    meter_id: int
+    window_start: datetime
+    window_end: datetime
+    error_pct: float | None
+    std_pct: float | None
+    mpe_pct: float | None
+    p_nonconforming: float | None
+    outcome: str
+    reasons: Sequence[Mapping[str, Any]]
+
+
+class DayOutcome(NamedTuple):
+    """A meter's nonconforming day."""
+
+    meter_id: int
+    window_start: datetime
+    window_end: datetime
+    error_pct: float
+    std_pct: float
+    mpe_pct: float
+    p_nonconforming: float
+
+
+class ReadingSpan(NamedTuple):
+    """The first and last reading of a meter."""
+
+    first_at: datetime
+    last_at: datetime
+
+
+def zone_progress(connection: Connection, zone_id: int) -> datetime | None:
+    """Up to when the zone was assessed; locks it against another verifier until the transaction ends."""
+    row = connection.execute(
+        "select assessed_through from zone_state where zone_id = %s for update", (zone_id,)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def set_zone_progress(connection: Connection, zone_id: int, through: datetime) -> None:
+    """Note up to when the zone was assessed."""
+    connection.execute(
+        "insert into zone_state (zone_id, assessed_through) values (%s, %s)"
+        " on conflict (zone_id) do update set assessed_through = excluded.assessed_through",
+        (zone_id, through),
+    )
+
+
+def reading_spans(connection: Connection, meter_ids: Sequence[int]) -> dict[int, ReadingSpan]:
+    """The first and last reading of each meter that has any."""
+    rows = connection.execute(
+        "select m.id, f.observed_at, l.observed_at from unnest(%s::int[]) m(id),"
+        " lateral (select observed_at from reading where meter_id = m.id order by observed_at limit 1) f,"
+        " lateral (select observed_at from reading where meter_id = m.id order by observed_at desc limit 1) l",
+        ([int(meter_id) for meter_id in meter_ids],),
+    ).fetchall()
+    return {row[0]: ReadingSpan(row[1], row[2]) for row in rows}
+
+
+def child_zones(connection: Connection, zone_id: int) -> set[int]:
+    """The zones directly inside a zone."""
+    return {row[0] for row in connection.execute("select zone_id from zone where parent_zone_id = %s", (zone_id,))}
+
+
+def expired_standards(connection: Connection, meter_ids: Sequence[int], on: date) -> dict[int, str]:
+    """Those of the meters whose reference-standard certificates are known and none of them is valid on that day.
+
+    The value names the certificate that was valid last.
+    """
+    rows = connection.execute(
+        "select distinct on (meter_id) meter_id, certificate || ', valid until ' || valid_until"
+        " from reference_standard r"
+        " where meter_id = any(%(ids)s) and not exists (select from reference_standard v"
+        "  where v.meter_id = r.meter_id and v.valid_from <= %(on)s and %(on)s <= v.valid_until)"
+        " order by meter_id, valid_until desc",
+        {"ids": [int(meter_id) for meter_id in meter_ids], "on": on},
+    ).fetchall()
+    return dict(rows)
+
+
+def put_assessments(
+    connection: Connection,
+    zone_id: int,
+    rows: Sequence[AssessmentRow],
+    *,
+    assessed_at: datetime,
+    commit_seq: int,
+    software_version: str,
+    settings_digest: str,
+) -> None:
+    """Write the outcomes; one of the same meter, zone and window's end is replaced: later data changed it."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into assessment (zone_id, meter_id, window_start, window_end, error_pct, std_pct, mpe_pct,"
+            " p_nonconforming, outcome, reasons, assessed_at, commit_seq, software_version, settings_digest)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " on conflict (meter_id, zone_id, window_end) do update set window_start = excluded.window_start,"
+            " error_pct = excluded.error_pct, std_pct = excluded.std_pct, mpe_pct = excluded.mpe_pct,"
+            " p_nonconforming = excluded.p_nonconforming, outcome = excluded.outcome, reasons = excluded.reasons,"
+            " assessed_at = excluded.assessed_at, commit_seq = excluded.commit_seq,"
+            " software_version = excluded.software_version, settings_digest = excluded.settings_digest",
+            [
+                (zone_id, r.meter_id, r.window_start, r.window_end, r.error_pct, r.std_pct, r.mpe_pct,
+                 r.p_nonconforming, r.outcome, Jsonb(list(r.reasons)), assessed_at, commit_seq, software_version,
+                 settings_digest)
+                for r in rows
+            ],
+        )  # fmt: skip
+
+
+def nonconforming_days(connection: Connection, zone_id: int) -> list[DayOutcome]:
+    """Every nonconforming outcome in the zone, by meter and day."""
+    rows = connection.execute(
+        "select meter_id, window_start, window_end, error_pct, std_pct, mpe_pct, p_nonconforming from assessment"
+        " where zone_id = %s and outcome = 'nonconforming' order by meter_id, window_end",
+        (zone_id,),
+    ).fetchall()
+    return [DayOutcome(*row) for row in rows]
+
+
+def refused_days(connection: Connection, zone_id: int, codes: Sequence[str]) -> list[tuple[datetime, datetime, Any]]:
+    """The days on which the zone's verdicts were withheld for one of the reasons: window's start, end, the reasons."""
+    return connection.execute(
+        "select distinct on (window_end) window_start, window_end, reasons from assessment"
+        " where zone_id = %s and outcome = 'withheld'"
+        " and exists (select from jsonb_array_elements(reasons) r where r ->> 'code' = any(%s))"
+        " order by window_end, meter_id",
+        (zone_id, list(codes)),
+    ).fetchall()

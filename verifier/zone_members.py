@@ -1,0 +1,142 @@
+"""The meters of a zone as series of accepted totals, from the registry and the readings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from metrology.errors import MeterproofError
+from metrology.quantities import MICRO, Medium
+from store.assessments import child_zones, expired_standards
+from store.meter_facts import load_meter_records
+from store.readings import read_meter_readings
+from store.registry import Meter, Zone, ZoneMember, load_meters
+from store.times import to_datetime
+from verifier.arrays import new_states
+from verifier.facts import join, one_meter
+from verifier.limits import running_limit_pct
+from verifier.sequences import one_valued
+from verifier.settings import VerifierSettings
+from verifier.steps import check_steps
+from verifier.zone_window import DAY_US, MemberSeries
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class ZoneMeters:
+    """Who takes part in a zone's balance, over all time: its own members and the references of the zones inside."""
+
+    zone: Zone
+    members: tuple[ZoneMember, ...]
+    meters: Mapping[int, Meter]
+
+    def present(self, end_us: int) -> list[ZoneMember]:
+        """The members installed just before `end_us`."""
+        return [m for m in self.members if _start(m) < end_us <= _end(m)]
+
+    def changed_before(self, end_us: int) -> int:
+        """When the membership last changed before `end_us` [us since 1970]: a window may not begin earlier."""
+        changes = [t for m in self.members for t in (m.start_us, m.end_us) if t is not None and t < end_us]
+        return max(changes, default=0)
+
+
+def load_zone_meters(connection: Connection, zone: Zone) -> ZoneMeters:
+    """The zone's participants. Check meters are left out: they measure what another meter measures already."""
+    children = child_zones(connection, zone.zone_id)
+    taking_part = tuple(
+        m
+        for m in zone.members
+        if (m.zone_id == zone.zone_id and m.installation.role in ("customer", "reference"))
+        or (m.zone_id in children and m.installation.role == "reference")
+    )
+    meters = load_meters(connection, sorted({m.installation.meter_id for m in taking_part}))
+    right = {meter.meter_id: meter for meter in meters if meter.medium == zone.medium}
+    return ZoneMeters(zone, tuple(m for m in taking_part if m.installation.meter_id in right), right)
+
+
+def load_series(
+    connection: Connection, zone: ZoneMeters, start_us: int, end_us: int, settings: VerifierSettings
+) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Each meter's times and accepted cumulative totals [base unit, after multipliers] in [start_us, end_us].
+
+    Glitches are left out, rollovers unwound and resets bridged by the same checks that make the findings.
+    """
+    ids = sorted(zone.meters)
+    readings = one_valued(read_meter_readings(connection, ids, start_us, end_us + 1)).readings
+    records = load_meter_records(connection, ids)
+    present = np.isin([record.meter_id for record in records], np.unique(readings["meter_id"]))
+    records = [record for record, is_there in zip(records, present, strict=True) if is_there]
+    if not records:
+        return {}
+    facts = join([one_meter(record, settings) for record in records])
+    found = np.array([record.meter_id for record in records], dtype=np.int64)
+    pos = np.searchsorted(found, readings["meter_id"])
+    checked = check_steps(new_states(found), readings, pos, facts, settings.steps, DAY_US)
+    points = checked.sequence.points
+    out = {}
+    for i, meter_id in enumerate(found):
+        rows = np.arange(checked.sequence.first[i], checked.sequence.last[i] + 1)
+        rows = rows[checked.usable[rows]]
+        out[int(meter_id)] = (points["observed_us"][rows], checked.total_micro[rows] / MICRO)
+    return out
+
+
+def member_series(
+    zone: ZoneMeters,
+    present: Sequence[ZoneMember],
+    series: Mapping[int, tuple[NDArray[np.int64], NDArray[np.float64]]],
+    faults: Mapping[int, tuple[str, ...]],
+    settings: VerifierSettings,
+) -> list[MemberSeries]:
+    """The present members with their series, priors and limits, as the balance takes them."""
+    out = []
+    for member in present:
+        place = member.installation
+        meter = zone.meters[place.meter_id]
+        observed_us, total = series.get(place.meter_id, (np.empty(0, np.int64), np.empty(0)))
+        own_reference = member.zone_id == zone.zone.zone_id and place.role == "reference"
+        one = MemberSeries(
+            meter_id=place.meter_id,
+            is_reference=own_reference,
+            sign=-1 if place.direction == "export" else 1,
+            observed_us=observed_us,
+            total=total,
+            resolution=meter.resolution_micro * float(place.multiplier) / MICRO,
+            prior_sd_pct=meter.prior_sd_pct or settings.balance.prior_sd_pct(Medium(meter.medium)),
+            mpe_pct=None,
+            faults=faults.get(place.meter_id, ()),
+        )
+        out.append(one if own_reference else _with_limit(one, meter, settings))
+    return out
+
+
+def reference_faults(connection: Connection, present: Sequence[ZoneMember], end_us: int) -> dict[int, tuple[str, ...]]:
+    """Reference meters whose certificates are all expired at the window's end."""
+    ids = [m.installation.meter_id for m in present if m.installation.role == "reference"]
+    last_day = (to_datetime(end_us) - timedelta(microseconds=1)).date()
+    expired = expired_standards(connection, ids, last_day)
+    return {meter_id: (f"reference expired: {certificate}",) for meter_id, certificate in expired.items()}
+
+
+def _with_limit(one: MemberSeries, meter: Meter, settings: VerifierSettings) -> MemberSeries:
+    if meter.mpe_pct is not None:
+        return replace(one, mpe_pct=meter.mpe_pct)
+    medium = Medium(meter.medium)
+    try:
+        limit = running_limit_pct(settings.balance.regulation(medium), medium, meter.accuracy_class)
+    except MeterproofError as error:
+        return replace(one, no_limit=f"{error}; or set mpe_pct for this meter")
+    return replace(one, mpe_pct=limit)
+
+
+def _start(member: ZoneMember) -> int:
+    return -(2**62) if member.start_us is None else member.start_us
+
+
+def _end(member: ZoneMember) -> int:
+    return 2**62 if member.end_us is None else member.end_us
