@@ -114,8 +114,9 @@ def _load(connection: Connection, utility_id: int) -> dict[tuple[str, date], _St
 def _write(connection: Connection, utility_id: int, rows: list[_Standard]) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into reference_standard (utility_id, code, meter_id, certificate, issued_by, "
-            " expanded_uncertainty_pct, coverage_factor, valid_from, valid_until) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            "insert into reference_standard (utility_id, code, meter_id, certificate, issued_by,"
+            " expanded_uncertainty_pct, coverage_factor, valid_from, valid_until)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " on conflict (utility_id, code, valid_from) do update set meter_id = excluded.meter_id,"
             " certificate = excluded.certificate, issued_by = excluded.issued_by,"
             " expanded_uncertainty_pct = excluded.expanded_uncertainty_pct,"
