@@ -100,3 +100,13 @@ def explain(reason: Reason, found: str) -> str:
     """One line for people: what was found (with its place), what it means, and the remedy."""
     advice = ADVICE[reason]
     return f"{found}: {advice.title}; {advice.remedy}"
+
+
+def show(value: object) -> str:
+    """A value in a message to people: short, printable. Large integers have no decimal text (CPython refuses it)."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, list | dict | set | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    text = str(value) if isinstance(value, BaseException) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

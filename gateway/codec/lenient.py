@@ -9,7 +9,7 @@ from typing import Any, Never, TypeVar
 import cbor2
 
 from gateway.codec.rows import MessageRejected, RowReject, Rows
-from gateway.reasons import Reason
+from gateway.reasons import Reason, show
 from metrology.errors import InvalidInputError
 from metrology.quantities import Medium, micro_per_unit, parse_medium
 
@@ -32,7 +32,7 @@ def load_json(payload: bytes) -> Mapping[str, Any]:
         # The standard module reads NaN, Infinity and numbers beyond a float's range: a row's fault, not the message's.
         loaded = json.loads(payload)
     except (ValueError, RecursionError) as error:
-        raise MessageRejected(Reason.UNDECODABLE, f"JSON: {_shown(error)}") from None
+        raise MessageRejected(Reason.UNDECODABLE, f"JSON: {show(error)}") from None
     return _as_map(loaded, "JSON")
 
 
@@ -44,7 +44,7 @@ def load_cbor(payload: bytes) -> Mapping[str, Any]:
         # Some faulty items raise what the library did not foresee; whatever it is, the payload can't be read.
         loaded = cbor2.loads(payload, semantic_decoders=_DECODERS, max_depth=_DEPTH_MAX)
     except (Exception, RecursionError) as error:
-        raise MessageRejected(Reason.UNDECODABLE, f"CBOR: {_shown(error)}") from None
+        raise MessageRejected(Reason.UNDECODABLE, f"CBOR: {show(error)}") from None
     return _as_map(loaded, "CBOR")
 
 
@@ -67,7 +67,7 @@ def rows_of(message: Mapping[str, Any], readings_max: int) -> Rows:
     if missing:
         raise MessageRejected(Reason.FIELD_MISSING, f"missing: {', '.join(missing)}")
     if message["v"] != VERSION or isinstance(message["v"], bool):
-        raise MessageRejected(Reason.VERSION_UNSUPPORTED, f"v = {_shown(message['v'])}")
+        raise MessageRejected(Reason.VERSION_UNSUPPORTED, f"v = {show(message['v'])}")
     n = _row_count(message, readings_max)
     medium, unit = _medium_and_unit(message, n)
     rejects: list[RowReject] = []
@@ -100,7 +100,7 @@ def _row_count(message: Mapping[str, Any], readings_max: int) -> int:
 def _medium_and_unit(message: Mapping[str, Any], n: int) -> tuple[Medium, str]:
     for name in ("medium", "unit"):
         if not isinstance(message[name], str):
-            raise MessageRejected(Reason.FIELD_INVALID, f"{name} = {_shown(message[name])} is no text", n)
+            raise MessageRejected(Reason.FIELD_INVALID, f"{name} = {show(message[name])} is no text", n)
     try:
         medium = parse_medium(message["medium"])
     except InvalidInputError as error:
@@ -119,7 +119,7 @@ def _column(
     for row, item in enumerate(value if isinstance(value, list) else [value] * n):
         converted = convert(item)
         if converted is None:
-            rejects.append(RowReject(row, reason, _shown(item)))
+            rejects.append(RowReject(row, reason, show(item)))
             converted = filler
         column.append(converted)
     return column
@@ -132,6 +132,8 @@ def _meter(value: Any) -> str | None:
 def _observed_at(value: Any) -> str | int | None:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.isoformat()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # some CBOR encoders know integers of 32 bits only
     return value if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 
@@ -147,13 +149,3 @@ def _register(value: Any) -> float | str | None:
 
 def _status(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _shown(value: object) -> str:
-    """A value in a message to people: short, printable. Large integers have no decimal text (CPython refuses it)."""
-    if isinstance(value, int) and value.bit_length() > 128:
-        return f"an integer of {value.bit_length()} bits"
-    if isinstance(value, list | dict | set | tuple):
-        return f"a {type(value).__name__} of {len(value)}"
-    text = str(value) if isinstance(value, BaseException) else repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

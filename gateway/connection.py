@@ -1,0 +1,233 @@
+"""One connection to the broker, from CONNECT to its end, driven by one thread.
+
+paho-mqtt does the protocol; its loop is not used, since reading must stop while too much is in flight, and since
+acknowledgements must go out by the connection that delivered the message.
+"""
+
+import logging
+import selectors
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.errors import GatewayError
+from gateway.settings import TLS_SCHEMES, MqttSettings
+
+_log = logging.getLogger(__name__)
+QOS = 1
+_READS_AT_ONCE = 500  # then acknowledgements and pings get their turn
+# Refusals that stay until someone changes a setting (MQTT 5, 3.2.2.2; 3.1.1's codes are mapped to these).
+_LASTING_REFUSALS = frozenset({129, 130, 132, 133, 134, 135, 138, 140, 149, 155, 156, 157})
+MessageHandler = Callable[[paho.MQTTMessage], None]
+
+
+class ConnectionLostError(Exception):
+    """The connection ended or did not come about; trying again may help."""
+
+
+class BrokerConnection:
+    """A connection with a persistent session, subscribed to one filter; used by one thread only.
+
+    `on_message` is called for each PUBLISH; nothing is read while `is_full` says so. Raises ConnectionLostError, and
+    GatewayError for what waiting won't heal.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        topic_filter: str,
+        receive_max: int,
+        on_message: MessageHandler,
+        is_full: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._topic_filter = topic_filter
+        self._receive_max = min(receive_max, 65_535)
+        self._on_message = on_message
+        self._is_full = is_full
+        self._selector = selectors.DefaultSelector()
+        self._failure: Exception | None = None
+        self._delivered = 0
+        self.is_subscribed = False
+        self.session_present = False
+        self._client = self._make_client()
+
+    def open(self) -> None:
+        """Connect and subscribe. The subscription is renewed each time: the filter may have changed."""
+        settings = self._settings
+        host = settings.address.hostname or ""
+        arguments: dict[str, Any] = {}
+        if settings.protocol == "5":
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho types it not
+            properties.SessionExpiryInterval = settings.session_expiry_s
+            properties.ReceiveMaximum = self._receive_max
+            arguments = {"clean_start": False, "properties": properties}
+        try:
+            self._client.connect(host, settings.port, settings.keepalive_s, **arguments)
+        except ssl.SSLCertVerificationError as error:
+            raise GatewayError(
+                f"mqtt.url {settings.url}: the broker's certificate is not trusted ({error.verify_message}); "
+                "set mqtt.ca_file to the authority that signed it"
+            ) from error
+        except (OSError, ValueError) as error:  # the websocket's handshake raises ValueError
+            raise ConnectionLostError(str(error)) from error
+        deadline = time.monotonic() + settings.connect_timeout_s
+        while not self.is_subscribed:
+            if time.monotonic() > deadline:
+                raise ConnectionLostError(f"no answer within {settings.connect_timeout_s:g} s")
+            self.step(0.1)
+
+    def step(self, timeout_s: float, wake: socket.socket | None = None) -> None:
+        """Wait until there is something to do or `wake` can be read, at most `timeout_s`, and do it."""
+        if self._failure:
+            raise self._failure
+        read = not self._is_full()
+        events = (selectors.EVENT_READ if read else 0) | (selectors.EVENT_WRITE if self._client.want_write() else 0)
+        ready = self._wait(events, 0 if read and self._buffered() else timeout_s, wake)
+        if ready & selectors.EVENT_WRITE:
+            self._check(self._client.loop_write())
+        if read and (ready & selectors.EVENT_READ or self._buffered()):
+            self._read()
+        self._check(self._client.loop_misc())
+        if self._failure:
+            raise self._failure
+
+    def acknowledge(self, mid: int) -> None:
+        """Queue the PUBACK of a message that this connection delivered; `step` sends it."""
+        self._client.ack(mid, QOS)
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Send what is queued and DISCONNECT, as far as the broker lets; the session stays at the broker."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            if self._client.is_connected():
+                self._client.disconnect()
+            while self._client.socket() is not None and self._client.want_write() and time.monotonic() < deadline:
+                self.step(0.1)
+        except (ConnectionLostError, GatewayError, OSError):
+            pass
+        sock = self._client.socket()
+        if sock is not None:
+            sock.close()
+        self._selector.close()
+
+    def _read(self) -> None:
+        """Read while each call brings a message: paho reads one packet a call and doesn't say whether there was one."""
+        for _ in range(_READS_AT_ONCE):
+            if self._is_full():
+                return
+            before = self._delivered
+            try:
+                self._check(self._client.loop_read())
+            except (ValueError, IndexError, KeyError, TypeError, AttributeError, MemoryError) as error:
+                raise ConnectionLostError(f"the broker sent a malformed packet ({error!r})") from error
+            if self._delivered == before:
+                return
+
+    def _wait(self, events: int, timeout_s: float, wake: socket.socket | None) -> int:
+        sock = self._client.socket()
+        if sock is None:
+            raise self._failure or ConnectionLostError("the connection is closed")
+        watched = [(sock, events), (wake, selectors.EVENT_READ)] if wake else [(sock, events)]
+        try:
+            for item, wanted in watched:
+                self._watch(item, wanted)
+            return sum(mask for key, mask in self._selector.select(timeout_s) if key.fileobj is sock)
+        except (OSError, ValueError) as error:  # closed meanwhile
+            raise ConnectionLostError(str(error)) from error
+
+    def _watch(self, item: Any, events: int) -> None:
+        known = self._selector.get_map().get(item)
+        if known and known.events == events:
+            return
+        if known:
+            self._selector.unregister(item)
+        if events:
+            self._selector.register(item, events)
+
+    def _buffered(self) -> bool:
+        """True if TLS or the websocket has decoded bytes that the selector can't see."""
+        pending = getattr(self._client.socket(), "pending", None)
+        return bool(pending and pending())
+
+    def _check(self, code: MQTTErrorCode) -> None:
+        if self._failure:
+            raise self._failure
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise ConnectionLostError(paho.error_string(code))
+
+    def _make_client(self) -> paho.Client:
+        settings = self._settings
+        is_v5 = settings.protocol == "5"
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=settings.client_id,
+            clean_session=None if is_v5 else False,
+            protocol=paho.MQTTv5 if is_v5 else paho.MQTTv311,
+            transport="websockets" if settings.address.scheme.startswith("ws") else "tcp",
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.connect_timeout = settings.connect_timeout_s
+        if settings.address.scheme.startswith("ws"):
+            client.ws_set_options(path=settings.address.path or "/mqtt")
+        if settings.username is not None:
+            password = settings.password.get_secret_value() if settings.password else None
+            client.username_pw_set(settings.username, password)
+        if settings.address.scheme in TLS_SCHEMES:
+            client.tls_set_context(_tls_context(settings))
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_disconnect = self._disconnected
+        client.on_message = self._received
+        client.on_socket_register_write = lambda *_: None  # packets wait for `step`, whoever queues them
+        return client
+
+    def _connected(self, client: paho.Client, _data: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        if not reason.is_failure:
+            self.session_present = bool(flags.session_present)
+            client.subscribe(self._topic_filter, qos=QOS)
+        elif reason.value in _LASTING_REFUSALS:
+            self._failure = GatewayError(
+                f"mqtt.url {self._settings.url}: the broker refused client {self._settings.client_id!r} ({reason}); "
+                "check mqtt.username, mqtt.password, mqtt.client_id and mqtt.protocol"
+            )
+        else:
+            self._failure = ConnectionLostError(f"the broker refused the connection: {reason}")
+
+    def _subscribed(self, _client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _p: Any) -> None:
+        granted = reasons[0] if reasons else None
+        if granted is not None and granted.value == QOS:
+            self.is_subscribed = True
+            return
+        self._failure = GatewayError(
+            f"mqtt.url {self._settings.url}: the broker refused to deliver {self._topic_filter!r} with QoS {QOS} "
+            f"({granted}); allow it to client {self._settings.client_id!r}, or change gateway.topic_filter"
+        )
+
+    def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _p: Any) -> None:
+        if self._failure is None:
+            self._failure = ConnectionLostError(str(reason))
+
+    def _received(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        self._delivered += 1
+        self._on_message(message)
+
+
+def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+        if settings.certificate_file and settings.key_file:
+            context.load_cert_chain(str(settings.certificate_file), str(settings.key_file))
+    except (OSError, ssl.SSLError) as error:
+        files = ", ".join(str(f) for f in (settings.ca_file, settings.certificate_file, settings.key_file) if f)
+        raise GatewayError(f"mqtt certificates ({files}) can't be read: {error}; give readable PEM files") from error
+    return context

@@ -1,0 +1,90 @@
+"""The gateway as a component: collect messages, commit them as one batch, acknowledge them, again and again."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from prometheus_client import CollectorRegistry
+from psycopg_pool import ConnectionPool
+
+from gateway.commit import BatchWriter, Committed
+from gateway.decode import Decoded, Message, decode
+from gateway.metrics import GatewayMetrics
+from gateway.settings import GatewaySettings, MqttSettings
+from gateway.source import MessageSource, MqttSource
+
+_log = logging.getLogger(__name__)
+_IDLE_S = 0.25  # how long to wait for a first message before looking whether to stop
+_TAKEN_AT_ONCE = 500
+
+
+class GatewayService:
+    """Stores what arrives at the broker exactly once; any number may run beside each other, each with its client id.
+
+    A message is acknowledged after the commit that holds it. Killed at any moment, the broker delivers again what was
+    not acknowledged, and what was stored before changes nothing.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        mqtt_settings: MqttSettings,
+        pool: ConnectionPool[psycopg.Connection[Any]],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._settings = settings
+        self._source: MessageSource = MqttSource(mqtt_settings, settings)
+        self._metrics = GatewayMetrics(registry)
+        self._metrics.watch(lambda: self._source.in_flight, lambda: self._source.is_connected)
+        self._writer = BatchWriter(
+            settings, settings.name or mqtt_settings.client_id, pool, self._metrics.database_retries.inc
+        )
+        self._taken: deque[Message] = deque()
+
+    @property
+    def is_connected(self) -> bool:
+        """True while the broker delivers."""
+        return self._source.is_connected
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; the batch at hand is finished. Raises GatewayError for what waiting won't heal."""
+        self._source.start()
+        try:
+            while not stop.is_set():
+                batch = self._collect()
+                if batch:
+                    self._writer.write(batch, self._committed, stop)
+        finally:
+            self._source.stop()
+
+    def _collect(self) -> list[Decoded]:
+        """Decoded messages until a bound is reached, or the linger time since the first one is over."""
+        settings = self._settings
+        batch: list[Decoded] = []
+        readings, deadline = 0, 0.0
+        while len(batch) < settings.batch_messages_max and readings < settings.batch_readings_max:
+            left_s = deadline - time.monotonic() if batch else _IDLE_S
+            if left_s < 0 or (not self._taken and not self._take(left_s)):
+                break
+            decoded = decode(self._taken.popleft(), settings)
+            if not batch:
+                deadline = time.monotonic() + settings.batch_linger_ms / 1000
+            batch.append(decoded)
+            readings += decoded.readings
+        return batch
+
+    def _take(self, timeout_s: float) -> int:
+        messages = self._source.take(_TAKEN_AT_ONCE, timeout_s)
+        self._metrics.count_received(len(messages))
+        self._taken.extend(messages)
+        return len(messages)
+
+    def _committed(self, messages: Sequence[Decoded], committed: Committed) -> None:
+        self._source.settle([decoded.message for decoded in messages])
+        first_us = min(decoded.message.received_us for decoded in messages)
+        self._metrics.count_committed(committed, time.time() - first_us / 1e6)
+        _log.debug("batch %d: %d messages, %s", committed.commit_seq, committed.messages, committed.readings)

@@ -1,0 +1,216 @@
+"""The stream of messages from the broker, across connections: bounded, acknowledged by the caller, never lost.
+
+A thread keeps a connection and puts what arrives into a queue. While too much is in flight it stops reading, and the
+broker holds the rest back. An acknowledgement is sent only by the connection that delivered the message: after
+a reconnection the broker numbers anew, and a late acknowledgement would hit another message.
+"""
+
+import contextlib
+import logging
+import queue
+import random
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import paho.mqtt.client as paho
+
+from gateway.backoff import Backoff
+from gateway.connection import BrokerConnection, ConnectionLostError
+from gateway.decode import Message
+from gateway.errors import GatewayError
+from gateway.settings import GatewaySettings, MqttSettings
+
+_log = logging.getLogger(__name__)
+_STEP_S = 1.0
+_STEADY_S = 5.0  # a connection that lasted as long was a success
+_FIRST_PAUSE_S = 0.1
+
+
+class MessageSource(Protocol):
+    """What the service needs of a broker."""
+
+    @property
+    def in_flight(self) -> tuple[int, int]:
+        """Messages and bytes received and not yet settled."""
+        ...
+
+    @property
+    def is_connected(self) -> bool:
+        """True while the broker delivers."""
+        ...
+
+    def start(self) -> None:
+        """Begin to receive."""
+
+    def take(self, messages_max: int, timeout_s: float) -> list[Message]:
+        """Messages in order of arrival, waiting for the first at most `timeout_s`. Raises GatewayError."""
+        ...
+
+    def settle(self, messages: Sequence[Message]) -> None:
+        """The messages are stored: acknowledge them and forget them."""
+
+    def stop(self) -> None:
+        """Send the acknowledgements that are due and disconnect; the session stays at the broker."""
+
+
+class MqttSource:
+    """MessageSource on an MQTT broker. `take` and `settle` are called from one thread."""
+
+    def __init__(self, mqtt: MqttSettings, gateway: GatewaySettings, rng: random.Random | None = None) -> None:
+        if not mqtt.url:
+            raise GatewayError("mqtt.url is not set; give the broker's address, e.g. mqtt://broker.example:1883")
+        self._mqtt = mqtt
+        self._gateway = gateway
+        self._backoff = Backoff(_FIRST_PAUSE_S, mqtt.reconnect_pause_max_s, rng or random.SystemRandom())
+        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._due: queue.SimpleQueue[Sequence[Message]] = queue.SimpleQueue()
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._failure: Exception | None = None
+        self._generation = 0
+        # Each counter is written by one thread alone, so that their difference needs no lock.
+        self._received = self._received_bytes = 0
+        self._settled = self._settled_bytes = 0
+        self._is_connected = False
+
+    @property
+    def is_connected(self) -> bool:
+        """See MessageSource."""
+        return self._is_connected
+
+    @property
+    def received(self) -> int:
+        """Messages delivered so far, redelivered ones included."""
+        return self._received
+
+    @property
+    def in_flight(self) -> tuple[int, int]:
+        """See MessageSource."""
+        return self._received - self._settled, self._received_bytes - self._settled_bytes
+
+    def start(self) -> None:
+        """Begin to connect and to receive."""
+        self._thread.start()
+
+    def take(self, messages_max: int, timeout_s: float) -> list[Message]:
+        """See MessageSource."""
+        messages: list[Message] = []
+        try:
+            item = self._inbox.get(timeout=timeout_s) if timeout_s > 0 else self._inbox.get_nowait()
+            while item is not None:
+                messages.append(item)
+                if len(messages) == messages_max:
+                    break
+                item = self._inbox.get_nowait()
+        except queue.Empty:
+            pass
+        if self._failure and not messages:
+            raise self._failure
+        return messages
+
+    def settle(self, messages: Sequence[Message]) -> None:
+        """See MessageSource."""
+        self._due.put(messages)
+        self._settled_bytes += sum(message.size for message in messages)
+        self._settled += len(messages)
+        self._wake()
+
+    def stop(self) -> None:
+        """See MessageSource."""
+        self._stopping.set()
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # then the thread has not seen earlier ones, and will wake up
+            self._wake_write.send(b"\0")
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                started = time.monotonic()
+                try:
+                    self._serve_connection()
+                except ConnectionLostError as error:
+                    if time.monotonic() - started >= _STEADY_S:
+                        self._backoff.reset()
+                    pause_s = self._backoff.next_pause_s()
+                    _log.warning("broker %s: %s; next attempt in %.1f s", self._mqtt.url, error, pause_s)
+                    self._stopping.wait(pause_s)
+        except Exception as error:  # the thread must not die in silence: `take` raises it to the service
+            self._failure = error
+            self._inbox.put(None)
+
+    def _serve_connection(self) -> None:
+        """One connection's life: returns when stopping or when it paused too long, raises when it is lost."""
+        self._generation += 1
+        connection = BrokerConnection(
+            self._mqtt,
+            self._gateway.topic_filter,
+            self._gateway.in_flight_messages_max,
+            self._received_message,
+            self._is_full,
+        )
+        try:
+            connection.open()
+            self._is_connected = True
+            session = "its session resumed" if connection.session_present else "a new session"
+            _log.info("broker %s: connected, %s", self._mqtt.url, session)
+            self._pump(connection)
+        finally:
+            self._is_connected = False
+            connection.close()
+
+    def _pump(self, connection: BrokerConnection) -> None:
+        paused_since: float | None = None
+        while not self._stopping.is_set():
+            if not self._is_full():
+                paused_since = None
+            elif paused_since is None:
+                paused_since = time.monotonic()
+            elif time.monotonic() - paused_since > self._mqtt.keepalive_s / 2:
+                # Answers to pings lie unread behind messages; leave before the silence looks like a fault.
+                _log.warning("database too slow or away: disconnected from the broker until there is room")
+                connection.close()
+                self._wait_for_room()
+                return
+            connection.step(_STEP_S, self._wake_read)
+            self._send_acknowledgements(connection)
+        self._send_acknowledgements(connection)
+
+    def _is_full(self) -> bool:
+        messages, size = self.in_flight
+        return messages >= self._gateway.in_flight_messages_max or size >= self._gateway.in_flight_bytes_max
+
+    def _wait_for_room(self) -> None:
+        while self._is_full() and not self._stopping.wait(0.1):
+            pass
+
+    def _send_acknowledgements(self, connection: BrokerConnection) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_read.recv(4096):
+                pass
+        while not self._due.empty():
+            for message in self._due.get():
+                if message.generation == self._generation and message.mid:
+                    connection.acknowledge(message.mid)
+
+    def _received_message(self, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError as error:
+            topic = error.object.decode("utf-8", "replace")
+        mid = message.mid if message.qos else 0
+        item = Message(topic, bytes(message.payload), time.time_ns() // 1000, mid, self._generation)
+        self._received_bytes += item.size
+        self._received += 1
+        self._inbox.put(item)
