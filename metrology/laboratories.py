@@ -141,9 +141,10 @@ def algorithm_a(results: ArrayLike) -> ReferenceValue:
         raise InvalidInputError(f"algorithm A needs at least two finite results in one row, not {x.size}")
     centre = float(np.median(x))
     spread = 1.483 * float(np.median(np.abs(x - centre)))
-    if spread == 0:
-        # More than half are equal; the plain standard deviation starts the iteration instead (C.3.1, note).
-        spread = float(x.std(ddof=1))
+    plain = float(x.std(ddof=1))
+    if spread < 1e-6 * plain:
+        # More than half are (nearly) equal; the plain standard deviation starts the iteration (C.3.1, note).
+        spread = plain
     for _ in range(_ITERATIONS):
         drawn_in = np.clip(x, centre - 1.5 * spread, centre + 1.5 * spread)
         before, centre, spread = (centre, spread), float(drawn_in.mean()), 1.134 * float(drawn_in.std(ddof=1))

@@ -144,6 +144,7 @@ def test_algorithm_a_creosote_example():
     assert reference.method is ReferenceMethod.ALGORITHM_A
 
 
+@settings(max_examples=60)
 @given(st.lists(st.floats(-10, 10), min_size=5, max_size=30, unique=True))
 def test_algorithm_a_solves_its_equations(values):
     x = np.array(values)
