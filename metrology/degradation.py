@@ -20,7 +20,7 @@ from metrology.proportions import ProportionInterval, check_confidence
 
 Array = NDArray[np.float64]
 MIN_METERS: Final = 10
-_CHUNK: Final = 2_000_000  # entries of a resampling matrix held at a time
+_LARGE_LOT: Final = 2_000  # meters; beyond, resampling each would cost seconds and change nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,10 @@ def time_to_limit(
 
 def lot_path(paths: Paths) -> tuple[Array, Array]:
     """Mean (intercept [%], slope [%/year]) of a lot and the covariance (2, 2) between its true paths."""
-    mean, between = _moments(np.ones((1, paths.meter.size)), paths)
+    if paths.meter.size < MIN_METERS:
+        raise InvalidInputError(f"a lot can't be judged by {paths.meter.size} meters; measure at least {MIN_METERS}")
+    centre, features = _features(paths)
+    mean, between = _moments(features.mean(axis=0)[None], paths.meter.size, centre)
     return mean[0], between[0]
 
 
@@ -147,32 +150,39 @@ def proportion_beyond(
     size = paths.meter.size
     if size < MIN_METERS:
         raise InvalidInputError(f"a lot can't be judged by {size} meters; measure at least {MIN_METERS}")
-    estimate = float(_beyond(*_moments(np.ones((1, size)), paths), age_years, lower_pct, upper_pct)[0])
+    centre, features = _features(paths)
     rng = np.random.default_rng(seed)
-    shares = np.full(size, 1.0 / size)
-    rows = max(1, _CHUNK // size)
-    drawn = []
-    for done in range(0, resamples, rows):
-        counts = rng.multinomial(size, shares, min(rows, resamples - done))
-        drawn.append(_beyond(*_moments(counts, paths), age_years, lower_pct, upper_pct))
+
+    def beyond(means: Array) -> Array:
+        return _beyond(*_moments(means, size, centre), age_years, lower_pct, upper_pct)
+
+    estimate = float(beyond(features.mean(axis=0)[None])[0])
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(np.concatenate(drawn), [tail, 1.0 - tail])
+    low, high = np.quantile(beyond(_resampled_means(features, resamples, rng)), [tail, 1.0 - tail])
     return ProportionInterval(
         estimate, float(low), float(high), confidence, f"degradation paths, bootstrap seed {seed}"
     )
 
 
-def _moments(counts: ArrayLike, paths: Paths) -> tuple[Array, Array]:
-    """Mean (lots, 2) and covariance (lots, 2, 2) of true paths, each meter `counts` (lots, meters) times in its lot."""
-    weights = np.asarray(counts, dtype=np.float64)
+def _features(paths: Paths) -> tuple[Array, Array]:
+    """A centre, and by meter what a lot's moments are averages of: a, b, a², ab, b² about it, the own variances."""
     centre = np.array([paths.intercept_pct.mean(), paths.slope_pct_per_year.mean()])  # keeps the squares small
-    a, b = paths.intercept_pct - centre[0], paths.slope_pct_per_year - centre[1]
-    v = paths.covariance
-    features = np.column_stack((a, b, a * a, a * b, b * b, v[:, 0, 0], v[:, 0, 1], v[:, 1, 1]))
-    size = weights.sum(axis=1)
-    means = weights @ features / size[:, None]
-    bessel = (size / (size - 1.0))[:, None]
-    observed = bessel * (means[:, [2, 3, 4]] - means[:, [0, 0, 1]] * means[:, [0, 1, 1]])
+    a, b, v = paths.intercept_pct - centre[0], paths.slope_pct_per_year - centre[1], paths.covariance
+    return centre, np.column_stack((a, b, a * a, a * b, b * b, v[:, 0, 0], v[:, 0, 1], v[:, 1, 1]))
+
+
+def _resampled_means(features: Array, resamples: int, rng: np.random.Generator) -> Array:
+    """Averages (resamples, 8) of lots drawn with replacement; of a large lot by their normal limit, as good there."""
+    size = len(features)
+    if size <= _LARGE_LOT:
+        return rng.multinomial(size, np.full(size, 1.0 / size), resamples) @ features / size
+    spread = np.cov(features, rowvar=False) / size
+    return rng.multivariate_normal(features.mean(axis=0), spread, resamples, method="eigh", check_valid="ignore")
+
+
+def _moments(means: Array, size: int, centre: Array) -> tuple[Array, Array]:
+    """Mean (lots, 2) and covariance (lots, 2, 2) of true paths from the averages (lots, 8) of `_features`."""
+    observed = (means[:, [2, 3, 4]] - means[:, [0, 0, 1]] * means[:, [0, 1, 1]]) * size / (size - 1)
     excess = observed - means[:, [5, 6, 7]]
     between = excess[:, [0, 1, 1, 2]].reshape(-1, 2, 2)
     values, vectors = np.linalg.eigh(between)  # scatter alone can exceed what was observed: no negative spread

@@ -84,6 +84,16 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     assert stats.binomtest(hits, lots, 0.9).pvalue > 0.001
 
 
+def test_large_lots_resample_to_the_same_interval_by_their_normal_limit():
+    """The same lot just below and above the size at which the averages are drawn from their normal limit."""
+    meter, age, error = _lot(np.random.default_rng(10), meters=2001)
+    kept = meter < 2000
+    limit = proportion_beyond(fit_paths(meter, age, error, 0.2), 14.0, -2.0, 2.0, seed=1)
+    whole = proportion_beyond(fit_paths(meter[kept], age[kept], error[kept], 0.2), 14.0, -2.0, 2.0, seed=1)
+    assert limit.estimate == pytest.approx(whole.estimate, abs=1e-3)
+    assert (limit.lower, limit.upper) == pytest.approx((whole.lower, whole.upper), abs=0.002)
+
+
 def test_same_seed_same_interval():
     paths = fit_paths(*_lot(np.random.default_rng(6), meters=40), 0.2)
     first, again, other = (proportion_beyond(paths, 10, -2, 2, seed=s) for s in (1, 1, 2))
