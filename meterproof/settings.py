@@ -28,7 +28,7 @@ class SettingsError(InvalidInputError):
 
 
 class EmbeddedSettings(BaseModel):
-    """The embedded servers, for newcomers and tests: used where `database.dsn` is empty or there is no section `mqtt`."""
+    """The embedded servers, for newcomers and tests: where `database.dsn` is empty or there is no section `mqtt`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.types.json import Jsonb
 
+from store.findings import Provenance
+
 Connection = psycopg.Connection[Any]
 
 
@@ -53,6 +55,16 @@ def zone_progress(connection: Connection, zone_id: int) -> datetime | None:
     return None if row is None else row[0]
 
 
+def zones_in_step(connection: Connection, zone_ids: Sequence[int], from_at: datetime, to_at: datetime) -> set[int]:
+    """Those of the zones for which readings in [from_at, to_at] can complete no further day and change no past one."""
+    rows = connection.execute(
+        "select zone_id from zone_state where zone_id = any(%s) and assessed_through <= %s"
+        " and assessed_through + interval '1 day' > %s",
+        (list(zone_ids), from_at, to_at),
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
 def set_zone_progress(connection: Connection, zone_id: int, through: datetime) -> None:
     """Note up to when the zone was assessed."""
     connection.execute(
@@ -95,14 +107,7 @@ def expired_standards(connection: Connection, meter_ids: Sequence[int], on: date
 
 
 def put_assessments(
-    connection: Connection,
-    zone_id: int,
-    rows: Sequence[AssessmentRow],
-    *,
-    assessed_at: datetime,
-    commit_seq: int,
-    software_version: str,
-    settings_digest: str,
+    connection: Connection, zone_id: int, rows: Sequence[AssessmentRow], provenance: Provenance
 ) -> None:
     """Write the outcomes; one of the same meter, zone and window's end is replaced: later data changed it."""
     with connection.cursor() as cursor:
@@ -117,19 +122,19 @@ def put_assessments(
             " software_version = excluded.software_version, settings_digest = excluded.settings_digest",
             [
                 (zone_id, r.meter_id, r.window_start, r.window_end, r.error_pct, r.std_pct, r.mpe_pct,
-                 r.p_nonconforming, r.outcome, Jsonb(list(r.reasons)), assessed_at, commit_seq, software_version,
-                 settings_digest)
+                 r.p_nonconforming, r.outcome, Jsonb(list(r.reasons)), provenance.assessed_at, provenance.commit_seq,
+                 provenance.software_version, provenance.settings_digest)
                 for r in rows
             ],
         )  # fmt: skip
 
 
-def nonconforming_days(connection: Connection, zone_id: int) -> list[DayOutcome]:
-    """Every nonconforming outcome in the zone, by meter and day."""
+def nonconforming_days(connection: Connection, meter_ids: Sequence[int]) -> list[DayOutcome]:
+    """Every nonconforming outcome of the meters, in whatever zone, by meter and day."""
     rows = connection.execute(
         "select meter_id, window_start, window_end, error_pct, std_pct, mpe_pct, p_nonconforming from assessment"
-        " where zone_id = %s and outcome = 'nonconforming' order by meter_id, window_end",
-        (zone_id,),
+        " where meter_id = any(%s) and outcome = 'nonconforming' order by meter_id, window_end",
+        ([int(meter_id) for meter_id in meter_ids],),
     ).fetchall()
     return [DayOutcome(*row) for row in rows]
 

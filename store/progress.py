@@ -59,7 +59,8 @@ def alerts_for_scoring(connection: Connection, utility: str | None = None) -> li
     names = ("kind", "utility", "meter", "zone", "starts_at", "last_at", "opened_at", "state")
     rows = connection.execute(
         "select a.kind, u.code, m.serial, z.code, a.starts_at, a.last_at, a.opened_at, a.state from alert a"
-        " join utility u using (utility_id) left join meter m using (meter_id) left join zone z on z.zone_id = a.zone_id"
+        " join utility u using (utility_id) left join meter m using (meter_id)"
+        " left join zone z on z.zone_id = a.zone_id"
         " where a.state <> 'withdrawn' and (%(utility)s::text is null or u.code = %(utility)s) order by a.alert_id",
         {"utility": utility},
     ).fetchall()

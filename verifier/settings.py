@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from verifier.balance_settings import BalanceSettings
+
 Positive = Annotated[float, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=10 * 366 * 86_400)]
 
@@ -146,4 +148,5 @@ class VerifierSettings(_Section):
         description='Highest plausible rate by meter, written "utility/serial", before all others [kW or m3/h].',
     )
     steps: StepSettings = Field(default=StepSettings(), description="Thresholds common to all media.")
+    balance: BalanceSettings = Field(default=BalanceSettings(), description="How zones are balanced and meters judged.")
     follower: FollowerSettings = Field(default=FollowerSettings(), description="How batches are followed.")

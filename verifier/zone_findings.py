@@ -1,0 +1,105 @@
+"""Findings that rest on a zone's assessments, and findings on register steps that spoil a balance."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final
+
+import psycopg
+
+from metrology.quantities import Medium
+from store.assessments import DayOutcome
+from store.findings import FindingDraft, findings_in_force
+from store.times import to_micros
+from verifier.kinds import FindingKind, Severity, severity_of
+from verifier.persistence import persistent_runs
+from verifier.settings import VerifierSettings
+from verifier.zone_members import ZoneMeters
+from verifier.zone_window import DAY_US
+
+Connection = psycopg.Connection[Any]
+
+# Reasons of a withheld verdict that say: quantity goes in or out of this zone that no meter shows.
+IMBALANCE_REASONS: Final = ("zone_refused", "zone_not_understood")
+# After these a meter's quantity is not what its register shows, and the balance would put it on its neighbours.
+_SPOILING: Final = (
+    FindingKind.STOPPED,
+    FindingKind.REVERSED_RUNNING,
+    FindingKind.RESET,
+    FindingKind.IMPLAUSIBLE_RATE,
+    FindingKind.BACKWARD_STEP,
+)
+
+
+def error_findings(days: Sequence[DayOutcome], persistence_days: int) -> list[FindingDraft]:
+    """One finding for each run of nonconforming days that persisted; `days` by meter and day. Pure."""
+    drafts = []
+    for meter_id, group in groupby(days, key=attrgetter("meter_id")):
+        of_meter = list(group)
+        for run in persistent_runs([day.window_end for day in of_meter], of_meter, persistence_days):
+            last = run[-1]
+            detail = {
+                "error_pct": last.error_pct,
+                "std_pct": last.std_pct,
+                "mpe_pct": last.mpe_pct,
+                "p_nonconforming": last.p_nonconforming,
+                "window_start": last.window_start.isoformat(),
+                "window_end": last.window_end.isoformat(),
+                "days": [
+                    {"window_end": day.window_end.isoformat(), "error_pct": day.error_pct, "std_pct": day.std_pct}
+                    for day in run
+                ],
+            }
+            severity = severity_of(FindingKind.ERROR_BEYOND_MPE)
+            span = to_micros(run[0].window_end), to_micros(last.window_end)
+            drafts.append(
+                FindingDraft(FindingKind.ERROR_BEYOND_MPE.value, severity.value, meter_id, None, *span, detail, [])
+            )
+    return drafts
+
+
+def imbalance_findings(
+    zone_id: int, days: Sequence[tuple[datetime, datetime, Any]], persistence_days: int
+) -> list[FindingDraft]:
+    """One finding for each run of days without balance; `days`: window's start and end, reasons. Pure."""
+    drafts = []
+    for run in persistent_runs([end for _, end, _ in days], days, persistence_days):
+        start, end, reasons = run[-1]
+        told = [reason for reason in reasons if reason["code"] in IMBALANCE_REASONS]
+        detail = {"window_start": start.isoformat(), "window_end": end.isoformat(), "reasons": told}
+        severity = severity_of(FindingKind.ZONE_IMBALANCE)
+        span = to_micros(run[0][1]), to_micros(end)
+        drafts.append(FindingDraft(FindingKind.ZONE_IMBALANCE.value, severity.value, None, zone_id, *span, detail, []))
+    return drafts
+
+
+def spoiling_findings(connection: Connection, zone: ZoneMeters) -> list[tuple[FindingDraft, Medium]]:
+    """The findings in force on the zone's meters that spoil a balance."""
+    found = findings_in_force(connection, _SPOILING, dict.fromkeys(sorted(zone.meters), 0))
+    small = (FindingKind.BACKWARD_STEP, FindingKind.RESET)
+    return [
+        (one.draft, Medium(zone.zone.medium))
+        for one in found
+        if not (one.draft.kind in small and one.draft.severity == Severity.INFO)
+    ]
+
+
+def faults_at(
+    spoiled: Sequence[tuple[FindingDraft, Medium]], end_us: int, settings: VerifierSettings
+) -> tuple[dict[int, tuple[str, ...]], int]:
+    """The faults that block a balance at a window's end, by meter; and when the faults before it were over. Pure.
+
+    Only what could be known by then counts, so that days assessed later come out as those assessed at once.
+    """
+    faults: dict[int, tuple[str, ...]] = {}
+    over_us = 0
+    for draft, medium in spoiled:
+        wait_s = getattr(settings, medium).stopped_s if draft.kind == FindingKind.STOPPED else 0.0
+        if draft.meter_id is None or draft.starts_us + wait_s * 1e6 > end_us:
+            continue
+        if draft.ends_us >= end_us - DAY_US:
+            faults[draft.meter_id] = (*faults.get(draft.meter_id, ()), draft.kind)
+        else:
+            over_us = max(over_us, draft.ends_us)
+    return faults, over_us
