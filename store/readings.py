@@ -7,7 +7,7 @@ trace. So the set held depends on the set of rows that came, not on their order 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import numpy as np
 import psycopg
@@ -177,45 +177,77 @@ def _insert_first(connection: Connection, candidates: Readings) -> NDArray[np.vo
             cursor.execute("rollback to savepoint optimistic_copy")
             held = _insert_staged(connection, "reading", candidates)
         else:
-            held = np.zeros(len(candidates), dtype=_HELD)
-            for field in ("register_micro", "batch_id", "status", "message_no"):
-                held[field] = candidates[field]
-            held["is_new"] = True
+            held = _as_held(candidates)
         cursor.execute("release savepoint optimistic_copy")
     return held
 
 
 def _insert_staged(connection: Connection, table: str, candidates: Readings) -> NDArray[np.void]:
     """Inserts what `table` does not hold yet; returns what it holds for each row then (_HELD)."""
+    held, found = _find(connection, table, candidates)
+    missing = np.flatnonzero(~found)
+    if len(missing):
+        added = missing[_add(connection, table, candidates[missing])]
+        held[added] = _as_held(candidates[added])
+        # What was neither found nor added came meanwhile, from a transaction for which the insert has waited.
+        meanwhile = np.setdiff1d(missing, added)
+        if len(meanwhile):
+            held[meanwhile], found_now = _find(connection, table, candidates[meanwhile])
+            if not found_now.all():
+                raise StoreError("readings changed while they were compared; use the isolation level read committed")
+    return held
+
+
+def _as_held(rows: Readings) -> NDArray[np.void]:
+    """What is held for rows that were just inserted."""
+    held = np.zeros(len(rows), dtype=_HELD)
+    for field in ("register_micro", "batch_id", "status", "message_no"):
+        held[field] = rows[field]
+    held["is_new"] = True
+    return held
+
+
+def _find(connection: Connection, table: str, candidates: Readings) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
+    """What `table` holds under the keys of the candidates (_HELD), and where it holds anything."""
+    times = candidates["observed_us"]
+    span = (time_bound(int(times.min())), time_bound(int(times.max())))
+    with connection.cursor() as cursor:
+        _stage(cursor, candidates)
+        rows = copy_out(cursor, _compose(_FIND, table), span, _HELD)
+    held, found = np.zeros(len(candidates), dtype=_HELD), np.zeros(len(candidates), dtype=np.bool_)
+    held[rows["row_no"]] = rows
+    found[rows["row_no"]] = True
+    return held, found
+
+
+def _add(connection: Connection, table: str, candidates: Readings) -> NDArray[np.intp]:
+    """Inserts the candidates but for those whose key is taken; returns the positions of the inserted ones."""
+    with connection.cursor() as cursor:
+        _stage(cursor, candidates)
+        return copy_out(cursor, _compose(_ADD, table), None, _ROW_NO)["row_no"].astype(np.intp)
+
+
+def _stage(cursor: psycopg.Cursor[Any], candidates: Readings) -> None:
     staged = np.empty(len(candidates), dtype=_STAGED)
     for field in READING.names or ():
         staged[field] = candidates[field]
     staged["row_no"] = np.arange(len(candidates))
+    cursor.execute(
+        "create temporary table if not exists reading_staging (observed_at timestamptz, register_micro bigint,"
+        " batch_id bigint, meter_id integer, status smallint, message_no smallint, row_no integer)"
+        " on commit delete rows"
+    )
+    cursor.execute("truncate reading_staging")
+    copy_in(cursor, "reading_staging", staged)
+
+
+def _compose(template: LiteralString, table: str) -> sql.Composed:
     keys = _KEYS[table]
-    names = {
-        "table": sql.Identifier(table),
-        "keys": sql.SQL(", ").join(map(sql.Identifier, keys)),
-        "same": sql.SQL(" and ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(key)) for key in keys),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "create temporary table if not exists reading_staging (observed_at timestamptz, register_micro bigint,"
-            " batch_id bigint, meter_id integer, status smallint, message_no smallint, row_no integer)"
-            " on commit delete rows"
-        )
-        cursor.execute("truncate reading_staging")
-        copy_in(cursor, "reading_staging", staged)
-        added = copy_out(cursor, sql.SQL(_ADD).format(**names), None, _ROW_NO)
-        # A statement of its own: it sees what a transaction, for which the insert waited, has committed meanwhile.
-        times = candidates["observed_us"]
-        span = (time_bound(int(times.min())), time_bound(int(times.max())))
-        found = copy_out(cursor, sql.SQL(_FIND).format(**names), span, _HELD)
-    if len(found) != len(candidates):
-        raise StoreError("readings changed while they were compared; use the isolation level read committed")
-    held = np.empty(len(candidates), dtype=_HELD)
-    held[found["row_no"]] = found
-    held["is_new"][added["row_no"]] = True
-    return held
+    return sql.SQL(template).format(
+        table=sql.Identifier(table),
+        keys=sql.SQL(", ").join(map(sql.Identifier, keys)),
+        same=sql.SQL(" and ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(key)) for key in keys),
+    )
 
 
 _ADD: Final = """
