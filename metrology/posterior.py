@@ -1,4 +1,4 @@
-"""Probability that a quantity lies outside an interval, for the distributions that conformity decisions meet."""
+"""Probabilities that a quantity lies below or above an interval, for the distributions that decisions meet."""
 
 from typing import NamedTuple
 
@@ -14,13 +14,20 @@ _STEP = 0.25  # of the trapezoid, in standard deviations of the mixing density's
 _CHUNK = 2048  # points handled at once; with a few hundred nodes each this is some megabytes
 
 
-def probability_outside_normal(
-    centre: FloatArray, std: FloatArray, lower: FloatArray, upper: FloatArray, dof: FloatArray | None
-) -> FloatArray:
-    """P(X < lower or X > upper), X normal (`dof` None) or scaled Student t about `centre`; broadcast shape.
+class Tails(NamedTuple):
+    """P(X < lower) and P(X > upper), of the same shape."""
 
-    Both tails are computed as lower tails, so that small probabilities keep their relative precision. `std` = 0 gives
-    0 or 1, with the limits themselves inside; NaN in gives NaN.
+    below: FloatArray
+    above: FloatArray
+
+
+def normal_tails(
+    centre: FloatArray, std: FloatArray, lower: FloatArray, upper: FloatArray, dof: FloatArray | None = None
+) -> Tails:
+    """Tails of X, normal (`dof` None) or scaled Student t about `centre`; broadcast shape.
+
+    Both are computed as lower tails, so that small probabilities keep their relative precision. `std` = 0 gives 0 or 1,
+    with the limits themselves inside; NaN in gives NaN.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         below, above = (lower - centre) / std, (centre - upper) / std
@@ -29,11 +36,11 @@ def probability_outside_normal(
         below = np.where(certain, np.where(centre < lower, np.inf, -np.inf), below)
         above = np.where(certain, np.where(centre > upper, np.inf, -np.inf), above)
     if dof is None:
-        return np.asarray(special.ndtr(below) + special.ndtr(above))
-    return np.asarray(special.stdtr(dof, below) + special.stdtr(dof, above))
+        return Tails(np.asarray(special.ndtr(below)), np.asarray(special.ndtr(above)))
+    return Tails(np.asarray(special.stdtr(dof, below)), np.asarray(special.stdtr(dof, above)))
 
 
-def probability_outside_student_normal(
+def student_normal_tails(
     centre: FloatArray,
     std: FloatArray,
     dof: FloatArray,
@@ -42,8 +49,8 @@ def probability_outside_student_normal(
     prior_std: FloatArray,
     lower: FloatArray,
     upper: FloatArray,
-) -> FloatArray:
-    """P(X < lower or X > upper | data), likelihood Student t (`centre`, `std`, `dof`), prior N(prior_mean, prior_std²).
+) -> Tails:
+    """Tails of X given data: likelihood Student t (`centre`, `std`, `dof`), prior N(prior_mean, prior_std²).
 
     A t distribution is a mixture of normals N(centre, std²/w) over w ~ Gamma(dof/2, rate dof/2). For a given w the
     normal prior is conjugate, so one integral over w is left. It is taken over ln w by the trapezoidal rule, which
@@ -52,13 +59,13 @@ def probability_outside_student_normal(
     """
     fields = np.broadcast_arrays(centre, std, dof, prior_mean, prior_std, lower, upper)
     case = _Case(*(np.ravel(f) for f in fields))
-    out = np.full(case.centre.size, np.nan)
+    out = np.full((2, case.centre.size), np.nan)
     for freedom in np.unique(case.dof[~np.isnan(case.dof)]):
         index = np.flatnonzero(case.dof == freedom)
         for start in range(0, index.size, _CHUNK):
             part = index[start : start + _CHUNK]
-            out[part] = _mix(_Case(*(f[part] for f in case)), float(freedom))
-    return out.reshape(fields[0].shape)
+            out[:, part] = _mix(_Case(*(f[part] for f in case)), float(freedom))
+    return Tails(out[0].reshape(fields[0].shape), out[1].reshape(fields[0].shape))
 
 
 class _Case(NamedTuple):
@@ -74,7 +81,7 @@ class _Case(NamedTuple):
 
 
 def _mix(case: _Case, dof: float) -> FloatArray:
-    """The mixture integral for one value of `dof`, shape (n,)."""
+    """Both mixture integrals for one value of `dof`, shape (2, n)."""
     column = _Case(*(f[:, None] for f in case))
     surprise = column.centre - column.mean
     log_w, log_density = _mixing_nodes(case, dof)
@@ -85,8 +92,9 @@ def _mix(case: _Case, dof: float) -> FloatArray:
     weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
     gain = column.spread**2 / total
     posterior, posterior_std = column.mean + gain * surprise, np.sqrt(variance * gain)
-    outside = probability_outside_normal(posterior, posterior_std, column.lower, column.upper, None)
-    return np.asarray((weight * outside).sum(axis=1) / weight.sum(axis=1))
+    below, above = normal_tails(posterior, posterior_std, column.lower, column.upper)
+    both = np.stack([(weight * below).sum(axis=1), (weight * above).sum(axis=1)])
+    return np.asarray(both / weight.sum(axis=1))
 
 
 def _mixing_nodes(case: _Case, dof: float) -> tuple[FloatArray, FloatArray]:

@@ -13,7 +13,7 @@ from scipy import optimize, special
 
 from metrology.conformity import NormalPrior, probability_nonconforming
 from metrology.errors import InvalidInputError
-from metrology.posterior import probability_outside_normal
+from metrology.posterior import normal_tails
 
 FloatArray = NDArray[np.float64]
 Floats = float | FloatArray
@@ -76,7 +76,8 @@ def global_risks(
         part = slice(start, start + _CHUNK)
         limits, accept = (low[part], high[part]), (low[part] + guard[part], high[part] - guard[part])
         consumer[part], producer[part] = _integrate(mean[part], spread[part], u[part], limits, accept)
-    accepted = 1.0 - probability_outside_normal(mean, np.hypot(spread, u), low + guard, high - guard, None)
+    below, above = normal_tails(mean, np.hypot(spread, u), low + guard, high - guard)
+    accepted = 1.0 - (below + above)
     shape = arrays[0].shape
     return Risks(_shaped(consumer, shape), _shaped(producer, shape), _shaped(accepted, shape))
 

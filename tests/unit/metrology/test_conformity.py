@@ -9,20 +9,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from metrology.conformity import (
-    CODE,
     OUTCOMES,
     NormalPrior,
     Outcome,
     Reason,
-    acceptance_interval,
     decide,
+    decide_errors,
     decide_many,
-    decide_on_bench,
-    fit_for_verification,
-    measurement_capability_index,
     outcomes_of,
     probability_nonconforming,
-    unfitness_reason,
 )
 from metrology.errors import InvalidInputError
 
@@ -174,38 +169,31 @@ def test_decide_gives_the_figures_it_rests_on():
     assert (withheld.outcome, withheld.reasons) == (Outcome.WITHHELD, (few,))
 
 
-def test_guard_bands():
-    interval = acceptance_interval(0.1, 1.0)
-    assert (interval.lower_pct, interval.upper_pct) == pytest.approx((-0.9, 0.9))
-    assert acceptance_interval(0.1, 1.0, guard_factor=0).upper_pct == 1.0
-    assert acceptance_interval(0.1, 1.0, guard_factor=-1).upper_pct == pytest.approx(1.1)
-    one_sided = acceptance_interval(0.1, upper_pct=2.0)
-    assert (one_sided.lower_pct, one_sided.upper_pct) == (-math.inf, pytest.approx(1.9))
-    with pytest.raises(InvalidInputError, match="leave nothing"):
-        acceptance_interval(1.5, 1.0)
-    with pytest.raises(InvalidInputError, match="expanded_uncertainty_pct"):
-        acceptance_interval(math.nan, 1.0)
+def test_ignorance_is_not_nonconformity():
+    # Without a prior, ±100 % of uncertainty leaves 98 % of probability outside ±2 %: half of it on either side.
+    blind = decide(0.0, 100.0, 2.0)
+    assert blind.p_nonconforming > 0.95
+    assert (blind.outcome, blind.reasons[0].code) == (Outcome.INCONCLUSIVE, "uncertainty_too_large")
+    assert decide(0.0, math.inf, 2.0).outcome is Outcome.INCONCLUSIVE
+    assert decide(0.0, 100.0, 2.0, degrees_of_freedom=3, prior=NormalPrior(0.0, 90.0)).outcome is Outcome.INCONCLUSIVE
+    # A stopped meter is seen in spite of a large uncertainty.
+    assert decide(-100.0, 10.0, 2.0).outcome is Outcome.NONCONFORMING
+    assert decide(100.0, 10.0, 2.0).outcome is Outcome.NONCONFORMING
 
 
-def test_bench_decision_at_its_limits():
-    error = np.array([0.0, 0.2, -0.2, 0.2000001, 0.3, 0.4, 0.4000001, -0.5, np.nan])
-    names = [o.value for o in outcomes_of(decide_on_bench(error, 0.1, 0.3))]
-    assert names == ["conforming"] * 3 + ["inconclusive"] * 3 + ["nonconforming"] * 2 + ["withheld"]
-    simple = decide_on_bench(np.array([0.3, 0.3000001]), 0.1, 0.3, guard_factor=0)
-    assert simple.tolist() == [CODE[Outcome.CONFORMING], CODE[Outcome.NONCONFORMING]]
-    with pytest.raises(InvalidInputError, match="guard_factor"):
-        decide_on_bench(error, 0.1, 0.3, guard_factor=-1)
+@given(st.lists(st.tuples(errors, stds, mpes), min_size=1, max_size=8), st.none() | freedoms)
+def test_decide_errors_is_decide_for_each(rows, dof):
+    error, std, mpe = (np.array(c) for c in zip(*rows, strict=True))
+    codes, p = decide_errors(error, std, mpe, degrees_of_freedom=dof)
+    for code, probability, row in zip(codes, p, rows, strict=True):
+        one = decide(*row, degrees_of_freedom=dof)
+        assert OUTCOMES[code] is one.outcome
+        assert probability == pytest.approx(one.p_nonconforming, rel=1e-12)
+    # It differs from the rule on p alone only where the uncertainty exceeds the limits.
+    differs = codes != decide_many(p)
+    assert (std[differs] > 1.5 * mpe[differs]).all()
 
 
-def test_capability_and_fitness():
-    # JCGM 106, 7.6.3: C_m = T / (4 u_m); at U = T/8 it is 4.
-    assert measurement_capability_index(0.0625, -0.5, 0.5) == pytest.approx(4.0)
-    assert measurement_capability_index(np.array([0.5, 0.25]), -1, 1).tolist() == [1.0, 2.0]
-    with pytest.raises(InvalidInputError, match="std_pct"):
-        measurement_capability_index(0.0, -1, 1)
-    assert fit_for_verification(0.1, 0.3) is True
-    assert fit_for_verification(np.array([0.3333, 0.334, np.nan, 0.0]), 1.0).tolist() == [True, False, False, True]
-    assert unfitness_reason(0.3, 1.0) is None
-    reason = unfitness_reason(0.5, 1.0)
-    assert reason is not None
-    assert reason.code == "reference_unfit"
+def test_decide_errors_withholds_where_asked():
+    codes, _ = decide_errors(np.array([0.0, 5.0, 5.0]), 0.1, 1.0, withheld=np.array([False, False, True]))
+    assert [o.value for o in outcomes_of(codes)] == ["conforming", "nonconforming", "withheld"]
