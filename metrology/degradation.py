@@ -210,7 +210,7 @@ def _crossing(a: Array, b: Array, v: Array, limit: float, start: Array, z: float
         result: Array = a + b * age + side * z * np.sqrt(np.maximum(variance, 0.0)) - limit
         return result
 
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         estimate = np.where(band(start, 0) >= 0, start, np.where(b > 0, (limit - a) / b, np.inf))
         # (a + b t - limit)^2 = z^2 var(t): the mean path is below the limit at the upper band's root, else above.
         q2 = b**2 - z**2 * v[:, 1, 1]
