@@ -150,6 +150,12 @@ def test_an_edition_serves_only_the_days_on_which_it_is_in_force():
             mpe_pct(JJG596, "initial", "1", 5.0, conditions, on=day)
 
 
+def test_a_temperature_on_the_bound_belongs_to_the_band_that_ends_there_in_arrays_too():
+    temperature = np.array([0.1, 30.0, np.nextafter(30.0, 31), 180.0])
+    conditions = Conditions(marks=WATER_MARKS, temperature_degc=temperature)
+    np.testing.assert_array_equal(mpe_pct(R49, "initial", "2", np.full(4, 2.5), conditions), [2.0, 2.0, 3.0, 3.0])
+
+
 def test_gas_limits_need_no_influence():
     marks = {"q_min": 0.025, "q_t": 0.4, "q_max": 4.0}
     flows = np.array([0.025, 0.4, 4.0])

@@ -121,7 +121,7 @@ def test_jjg_596_2012_connection_through_transformers(accuracy_class, power_fact
 
     assert mpe(start) == mpe(math.nextafter(turn, 0)) == low
     assert mpe(turn) == mpe(1.0) == mpe(6.0) == high
-    with pytest.raises(InvalidInputError, match="0.00999"):
+    with pytest.raises(InvalidInputError, match=r"0\.00999"):
         mpe(0.00999)
 
 

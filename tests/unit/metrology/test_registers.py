@@ -105,6 +105,12 @@ def test_a_multiplier_never_overflows(value, factor):
         assert multiply_micro(value, factor) == round(value * factor)
 
 
+def test_halves_go_to_the_even_neighbour():
+    values = np.arange(-7, 8, dtype=np.int64)
+    np.testing.assert_array_equal(multiply_micro(values, Fraction(1, 2)), np.rint(values / 2))
+    np.testing.assert_array_equal(multiply_micro(values, Fraction(-3, 2)), np.rint(values * -1.5))
+
+
 def test_transformers_and_pulses():
     factor = transformer_multiplier(600, 5, 10_000, 100)
     assert factor == 12_000

@@ -111,9 +111,14 @@ def test_an_edition_without_a_known_day_is_not_in_force_before_its_year():
         ("jjf-jiangxi-017-2020", "data_kept_years_min", None, 4),
         ("oiml-r49-2013", "q2_over_q1", None, 1.6),
         ("oiml-r49-2013", "q4_over_q3", None, 1.25),
+        ("jjg-162-2019", "q2_over_q1", None, 1.6),
+        ("jjg-162-2019", "q4_over_q3", None, 1.25),
+        ("jjg-577-2012", "q_t_over_q_max", None, 0.1),
+        ("jjf-jiangxi-017-2020", "zone_data_groups_min", None, 300),
+        ("jjf-jiangxi-017-2020", "platform_check_years_max", None, 2),
     ],
 )
-def test_the_provinces_figures(regulation_id, name, accuracy_class, expected):
+def test_single_figures(regulation_id, name, accuracy_class, expected):
     assert rule_value(get_regulation(regulation_id), name, accuracy_class) == expected
 
 

@@ -32,7 +32,14 @@ def test_water_by_diameter_and_flow(diameter_mm, q3_m3ph, years, kind):
 
 @pytest.mark.parametrize(
     ("family", "q_max_m3ph", "years"),
-    [("natural", 10.0, 10), ("manufactured", 4.0, 6), ("lpg", 2.5, 6), ("natural", 16.0, 3)],
+    [
+        ("natural", 10.0, 10),
+        ("manufactured", 4.0, 6),
+        ("lpg", 2.5, 6),
+        ("natural", 10.1, 3),
+        ("lpg", 10.1, 3),
+        ("manufactured", 16.0, 3),
+    ],
 )
 def test_gas_by_family_and_size(family, q_max_m3ph, years):
     traits = MeterTraits(gas_family=family, q_max_m3ph=q_max_m3ph)
@@ -63,6 +70,7 @@ def test_electricity_by_class_and_edition(regulation_id, day, accuracy_class, ye
         (WATER, MeterTraits(), "nominal_diameter_mm, q3_m3ph"),
         (WATER, MeterTraits(nominal_diameter_mm=20.0), "depends on q3_m3ph"),
         (GAS, MeterTraits(q_max_m3ph=4.0), "depends on gas_family"),
+        (GAS, MeterTraits(q_max_m3ph=10.0), "depends on gas_family"),
         (GAS, MeterTraits(q_max_m3ph=4.0, gas_family="hydrogen"), "natural.*manufactured, lpg"),
         (WATER, MeterTraits(nominal_diameter_mm=-1.0, q3_m3ph=2.5), "nominal diameter up to 25 mm"),
         (get_regulation("jjg-596-2012"), MeterTraits(accuracy_class="B"), "class 0.2S, 0.5S.*class 1, 2"),
