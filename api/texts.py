@@ -36,6 +36,10 @@ class Texts:
         entry = self._catalogue[section].get(key)
         return key.replace("_", " ") if entry is None else entry[self.language].format(**values)
 
+    def order(self, section: str) -> dict[str, int]:
+        """The position of each key of a section in the catalogue."""
+        return {key: position for position, key in enumerate(self._catalogue[section])}
+
     def has(self, section: str, key: str) -> bool:
         """Whether the catalogue knows the key."""
         return key in self._catalogue[section]

@@ -120,13 +120,20 @@ def list_alert_findings(conn: psycopg.Connection[Any], alert_id: int, limit: int
 
 
 def list_assessments(conn: psycopg.Connection[Any], meter_id: int, limit: int) -> list[Row]:
-    """The latest assessments of a meter's error against its zone's reference, in order of time."""
+    """The latest assessments of a meter's error against a zone's reference, in order of time.
+
+    Of nested zones the one that estimated the error last counts; of two on one day, the one that did it better.
+    """
     query = sql.SQL("""
         select * from (
             select z.code as zone, s.window_start, s.window_end, s.error_pct, s.std_pct, s.mpe_pct, s.p_nonconforming,
                    s.outcome, s.reasons, s.assessed_at, s.software_version
             from assessment s join zone z on z.zone_id = s.zone_id
-            where s.meter_id = %(meter_id)s order by s.window_end desc limit %(limit)s
+            where s.meter_id = %(meter_id)s and s.zone_id = (
+                select zone_id from assessment where meter_id = %(meter_id)s
+                order by (error_pct is null), window_end desc, std_pct limit 1
+            )
+            order by s.window_end desc limit %(limit)s
         ) latest order by window_end
     """)
     return fetch_rows(conn, query, {"meter_id": meter_id, "limit": limit})

@@ -83,8 +83,15 @@ def _shown_finding(alert: Alert, finding_id: int | None) -> AlertFinding | None:
 
 
 def _story(alert: Alert, shown: AlertFinding | None, texts: Texts, fmt: Formatter) -> str:
-    subject = f"{texts.of('medium', alert.medium)} {alert.serial}" if alert.serial else f"{texts('zone')} {alert.zone}"
+    subject = (
+        texts.of("subject", alert.medium, serial=alert.serial)
+        if alert.serial
+        else texts.of("subject", "zone", code=alert.zone)
+    )
+    ongoing = f"{alert.kind}_ongoing"
     key = alert.kind if texts.has("story", alert.kind) else "other"
+    if shown and shown.detail.get("ongoing") is True and texts.has("story", ongoing):
+        key = ongoing
     since, until = (shown.starts_at, shown.ends_at) if shown else (alert.starts_at, alert.last_at)
     return texts.of("story", key, subject=subject, since=fmt.time(since), until=fmt.time(until))
 

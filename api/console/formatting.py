@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from api.charts import COVERAGE_FACTOR
 from api.evidence import parse_time
 from api.models import base_unit
 from api.texts import Texts
@@ -64,7 +65,7 @@ class Formatter:
         """A percentage to a hundredth."""
         if value is None:
             return self._texts("none")
-        return ("±" if plus_minus else "") + (f"{value:+.2f} %" if signed else f"{value:.2f} %")
+        return ("±" if plus_minus else "") + (f"{value:+.2f} %" if signed else f"{value:.2f} %").replace("-", "−")
 
     def probability(self, value: float | None) -> str:
         """A probability in percent; never rounded to certainty."""
@@ -91,7 +92,11 @@ class Formatter:
     def figures(self, detail: dict[str, object], medium: str) -> list[Figure]:
         """The figures of a finding's detail; a name's last part is its unit. Nested things are left to the record."""
         shown = []
-        for name, value in detail.items():
+        if "std_pct" in detail and isinstance(detail["std_pct"], int | float):
+            detail = {"expanded_uncertainty_pct": COVERAGE_FACTOR * detail["std_pct"]} | detail
+        order = self._texts.order("figure")
+        # The database does not keep the order in which a finding's figures were written.
+        for name, value in sorted(detail.items(), key=lambda item: order.get(self._stem(item[0]), len(order))):
             if value is None or isinstance(value, dict | list):
                 continue
             stem, text = self._figure(name, value, medium)
@@ -102,8 +107,8 @@ class Formatter:
     def _figure(self, name: str, value: object, medium: str) -> tuple[str, str]:
         """The stem by which the label is found, and the text of the value."""
         stem, _, unit = name.rpartition("_")
-        if unit in ("at", "us") and (moment := parse_time(value)) is not None:
-            return (name if unit == "at" else stem), self.time(moment)
+        if unit == "at" and (moment := parse_time(value)) is not None:
+            return name, self.time(moment)
         if isinstance(value, bool):
             return name, self._texts("yes" if value else "no")
         if not isinstance(value, int | float):
@@ -115,6 +120,9 @@ class Formatter:
             return stem, with_unit
         return name, self.count(value) if isinstance(value, int) else f"{value:,.6g}"
 
+    def _stem(self, name: str) -> str:
+        return name if self._texts.has("figure", name) else name.rpartition("_")[0]
+
     def _with_unit(self, stem: str, unit: str, value: float, medium: str) -> str | None:
         if unit == "micro" and isinstance(value, int):
             return self._micro(stem, value, medium)
@@ -122,10 +130,10 @@ class Formatter:
             return self.duration(value)
         if unit == "pct":
             return self.percent(value, signed=stem == "error", plus_minus=stem == "mpe")
-        return f"{value:,.6g} {_UNITS[unit]}" if unit in _UNITS else None
+        return f"{value:,.6g} {_UNITS[unit]}".replace("-", "−") if unit in _UNITS else None
 
     def _micro(self, stem: str, value: int, medium: str) -> str:
-        return self.step(value, medium) if "step" in stem else self.register(value, medium)
+        return self.step(value, medium) if stem.rpartition("_")[2] in ("step", "net") else self.register(value, medium)
 
 
 def unit_sign(medium: str) -> str:

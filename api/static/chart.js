@@ -9,16 +9,16 @@
   const ink = "#5b6b72", grid = "#e9eef0", line = "#0f5f75", alarm = "#a8281f", amber = "#c98a12";
 
   const parts = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "medium" });
-  const day = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, month: "2-digit", day: "2-digit" });
   const clock = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, hour: "2-digit", minute: "2-digit" });
   const full = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short" });
   const date = (seconds) => new Date(seconds * 1000);
+  const dayOf = (seconds) => full.format(date(seconds)).slice(5);
 
   function timeLabels(self, splits, axis, space, step) {
     let before = "";
     return splits.map((seconds) => {
       if (step >= 86400 * 25) return full.format(date(seconds));
-      const today = day.format(date(seconds));
+      const today = dayOf(seconds);
       if (step >= 86400) return today;
       const label = today === before ? clock.format(date(seconds)) : clock.format(date(seconds)) + "\n" + today;
       before = today;
@@ -27,7 +27,7 @@
   }
 
   const tidy = (value, digits) => (value === null || value === undefined ? "–"
-    : value.toLocaleString("en", { maximumFractionDigits: digits }));
+    : value.toLocaleString("en", { maximumFractionDigits: digits }).replace("-", "−"));
 
   function axes(label, digits) {
     const common = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif" };
@@ -104,8 +104,12 @@
   }
 
   function drawError(chart) {
-    const percent = (u, v) => (v === null || v === undefined ? "–" : v.toFixed(2) + " %");
+    const percent = (u, v) => (v === null || v === undefined ? "–" : v.toFixed(2).replace("-", "−") + " %");
     const limit = { label: text.limits, stroke: alarm, width: 1.5, dash: [7, 5], points: { show: false }, value: percent };
+    // A wide interval early on must not flatten what matters: the error against its limits.
+    const sizes = (values) => values.filter((v) => v !== null).map(Math.abs);
+    const close = Math.max(...sizes(chart.mpe_pct), ...sizes(chart.error_pct));
+    const reach = Math.min(Math.max(close, ...sizes(chart.lower_pct), ...sizes(chart.upper_pct)), 2 * close) * 1.1;
     const edge = { stroke: "rgba(15, 95, 117, 0.35)", width: 1, points: { show: false }, value: percent };
     draw({
       height: 340,
@@ -118,7 +122,7 @@
         { ...limit, label: text.limits + " −" },
       ],
       bands: [{ series: [1, 2], fill: "rgba(15, 95, 117, 0.13)" }],
-      scales: { y: { range: (u, low, high) => { const pad = (high - low) * 0.08 || 1; return [low - pad, high + pad]; } } },
+      scales: { y: { range: [-reach, reach] } },
       axes: axes(text.estimate + " [%]", 2),
     }, [chart.at_s, chart.upper_pct, chart.lower_pct, chart.error_pct, chart.mpe_pct, chart.mpe_pct.map((v) => -v)]);
   }
