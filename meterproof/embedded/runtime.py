@@ -27,7 +27,7 @@ def embedded_servers(settings: Settings) -> Iterator[Settings]:
 
     Raises EmbeddedServerError if another process owns the folder's servers.
     """
-    if settings.database.dsn and settings.mqtt:
+    if settings.database.dsn and settings.mqtt and settings.mqtt.url:
         yield settings
         return
     folder = settings.embedded.var_dir
@@ -39,11 +39,11 @@ def embedded_servers(settings: Settings) -> Iterator[Settings]:
             stack.callback(postgres.stop)
             postgres.start()
             dsn = _database(postgres)
-        if not mqtt:
+        if not mqtt or not mqtt.url:
             broker = EmbeddedBroker(folder / "broker", sync_interval=settings.embedded.broker_sync)
             stack.callback(broker.stop)
             broker.start()
-            mqtt = MqttSettings(url=broker.url, client_id=CLIENT_ID)
+            mqtt = at_broker(mqtt, broker.url)
         note = folder / "running.json"
         note.touch(mode=0o600)
         note.write_text(json.dumps({"dsn": dsn, "mqtt_url": mqtt.url, "pid": os.getpid()}), encoding="utf-8")
@@ -56,7 +56,7 @@ def find_servers(settings: Settings) -> Settings:
 
     Raises InvalidInputError if there are none.
     """
-    if settings.database.dsn and settings.mqtt:
+    if settings.database.dsn and settings.mqtt and settings.mqtt.url:
         return settings
     note = settings.embedded.var_dir / "running.json"
     try:
@@ -68,8 +68,13 @@ def find_servers(settings: Settings) -> Settings:
             "database.dsn is not set and no embedded server runs here; set it (METERPROOF_DATABASE__DSN), "
             "or start `meterproof serve` or `make demo` in this folder first"
         ) from None
-    mqtt = settings.mqtt or MqttSettings(url=running["mqtt_url"], client_id=CLIENT_ID)
+    mqtt = settings.mqtt if settings.mqtt and settings.mqtt.url else at_broker(settings.mqtt, running["mqtt_url"])
     return with_addresses(settings, settings.database.dsn or running["dsn"], mqtt)
+
+
+def at_broker(mqtt: MqttSettings | None, url: str) -> MqttSettings:
+    """The settings of the gateway at a broker: those given, or a session of the usual name."""
+    return mqtt.model_copy(update={"url": url}) if mqtt else MqttSettings(url=url, client_id=CLIENT_ID)
 
 
 def with_addresses(settings: Settings, dsn: str, mqtt: MqttSettings) -> Settings:

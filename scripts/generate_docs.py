@@ -1,0 +1,104 @@
+"""Writes the generated pages anew: docs/settings.md, docs/openapi.json and docs/regulations/. A test holds them current."""
+
+import json
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from meterproof.settings import Settings
+
+DOCS = Path(__file__).parents[1] / "docs"
+INTRODUCTION = """\
+# Settings
+
+A TOML file (`meterproof.toml` in the working folder, or `--config FILE`) below environment variables: the setting `dsn` in the section
+`database` is `METERPROOF_DATABASE__DSN`. An unknown name is an error. `meterproof check-config` prints what is in force.
+
+This page is written by `make docs` from the settings' definitions.
+"""
+
+
+def settings_page() -> str:
+    """docs/settings.md: every section and setting with type, default and meaning."""
+    parts = [INTRODUCTION]
+    for name, field in Settings.model_fields.items():
+        parts.append(_section(name, _model_of(field)))
+    return "\n".join(parts)
+
+
+def _section(path: str, model: type[BaseModel]) -> str:
+    summary = (model.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+    lines = [f"## `[{path}]`", "", " ".join(summary.split()), "", "| Setting | Type | Default | Meaning |", "|---|---|---|---|"]
+    nested = []
+    for name, field in model.model_fields.items():
+        inner = _model_of(field)
+        if inner:
+            nested.append(_section(f"{path}.{name}", inner))
+            continue
+        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+        lines.append(f"| `{name}` | {_type_name(field.annotation)} | {_default(field)} | {meaning} |")
+    return "\n".join([*lines, "", *nested])
+
+
+def _model_of(field: FieldInfo) -> Any:
+    options = typing.get_args(field.annotation) or (field.annotation,)
+    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+
+
+def _type_name(annotation: Any) -> str:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _type_name(typing.get_args(annotation)[0])
+    if origin is typing.Literal:
+        return " \\| ".join(f"`{value}`" for value in typing.get_args(annotation))
+    if origin in (typing.Union, types.UnionType):
+        return _type_name(next(a for a in typing.get_args(annotation) if a is not type(None)))
+    if origin is not None:
+        inner = ", ".join(_type_name(a) for a in typing.get_args(annotation) if a is not Ellipsis)
+        return f"{origin.__name__} of {inner}"
+    return "text" if annotation in (str, SecretStr) else getattr(annotation, "__name__", str(annotation)).lower()
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined and field.default_factory is None:
+        return "required"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if value is None or value in ("", {}):
+        return "–"
+    return f"`{list(value)}`" if isinstance(value, tuple) else f"`{value}`"
+
+
+def openapi_document() -> str:
+    """docs/openapi.json: the HTTP interface."""
+    from api.app import create_app  # noqa: PLC0415  # the settings' page needs no application
+    from api.settings import ApiSettings  # noqa: PLC0415
+
+    app = create_app(ApiSettings(), typing.cast("Any", None), CollectorRegistry(), "0")
+    document = app.openapi()
+    document["info"]["version"] = "current"
+    return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def main() -> int:
+    """Write the pages; with --check only say which are out of date (exit 1)."""
+    pages = {DOCS / "settings.md": settings_page(), DOCS / "openapi.json": openapi_document()}
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    if "--check" in sys.argv:
+        for path in stale:
+            print(f"out of date: {path.name}; run: make docs")  # noqa: T201  # a script's only voice
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(pages[path], encoding="utf-8")
+        print(f"wrote {path.name}")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
