@@ -66,6 +66,13 @@ def test_lot_moments_without_the_scatter_of_measurement():
     assert np.var(paths.intercept_pct) > 1.1 * between[0, 0]  # what was measured scatters more than what is
 
 
+def test_lot_moments_of_exact_errors_are_the_unbiased_ones():
+    errors = np.random.default_rng(12).normal(0.3, 0.5, 12)
+    mean, between = lot_path(snapshot(errors, 0.0))
+    assert mean == pytest.approx([errors.mean(), 0.0])
+    assert between == pytest.approx(np.array([[np.var(errors, ddof=1), 0.0], [0.0, 0.0]]))
+
+
 def test_proportion_beyond_the_limit_of_a_large_lot():
     paths = fit_paths(*_lot(np.random.default_rng(4), meters=4000), 0.2)
     for age in (0.0, 8.0, 14.0):

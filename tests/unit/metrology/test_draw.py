@@ -138,6 +138,7 @@ def test_shares_are_proportional_and_exact(sizes, data):
 
 
 def test_ties_between_strata_are_settled_by_size_then_name():
+    assert allocate({"a": 5, "b": 15}, 2) == {"a": 0, "b": 2}  # equal remainders of a half
     assert allocate({"b": 10, "a": 10, "c": 20}, 2) == {"a": 1, "b": 0, "c": 1}
     assert allocate({"A": 600, "B": 300, "C": 101}, 10) == {"A": 6, "B": 3, "C": 1}
 
