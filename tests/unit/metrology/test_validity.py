@@ -22,6 +22,7 @@ WATER, GAS = get_regulation("jjg-162-2019"), get_regulation("jjg-577-2012")
         (50, 16, 4, "use_limit"),
         (50.1, 16, 2, "verification_interval"),
         (25, 16.1, 2, "verification_interval"),
+        (40, 16.1, 2, "verification_interval"),
         (80, 40, 2, "verification_interval"),
     ],
 )
