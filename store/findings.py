@@ -14,6 +14,8 @@ from psycopg.types.json import Jsonb
 
 Connection = psycopg.Connection[Any]
 
+EARLIEST_US = -200_000_000_000_000_000  # before it PostgreSQL's calendar ends
+
 
 @dataclass(frozen=True, slots=True)
 class FindingDraft:
@@ -78,7 +80,9 @@ def findings_in_force(
     """
     subject = "f.zone_id = s.id and f.meter_id is null" if of_zones else "f.meter_id = s.id"
     query = psycopg.sql.SQL(_IN_FORCE).format(subject=psycopg.sql.SQL(subject))
-    rows = connection.execute(query, (list(from_us), list(from_us.values()), list(kinds)))
+    rows = connection.execute(
+        query, (list(from_us), [max(start, EARLIEST_US) for start in from_us.values()], list(kinds))
+    )
     return [StoredFinding(row[0], FindingDraft(*row[1:])) for row in rows]
 
 

@@ -35,11 +35,16 @@ def write_findings(
     ]
 
 
+def time_text(time_us: int) -> str:
+    """The time in RFC 3339, UTC."""
+    return (EPOCH + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
+
+
 def reading_evidence(part: str, point: np.void) -> dict[str, Any]:
     """One reading as evidence; `part` says what it shows (before, foreign, after, ...)."""
     return {
         "part": part,
-        "observed_at": (EPOCH + timedelta(microseconds=int(point["observed_us"]))).isoformat().replace("+00:00", "Z"),
+        "observed_at": time_text(int(point["observed_us"])),
         "register_micro": int(point["register_micro"]),
         "batch_id": int(point["batch_id"]),
         "message_no": int(point["message_no"]),
@@ -171,7 +176,7 @@ class _Writer:
         place = int(np.searchsorted(self._checked.rows, row))
         contradicted = bool(self._checked.counted.contradicted[place])
         detail: dict[str, Any] = dict(self._facts.notes[stretch])
-        detail["installed_at"] = (EPOCH + timedelta(microseconds=int(facts["start_us"]))).isoformat()
+        detail["installed_at"] = time_text(int(facts["start_us"]))
         detail["counted_micro"] = int(self._checked.counted.counted_micro[place])
         detail["contradicts_registers"] = contradicted
         if facts["has_start_register"]:
@@ -216,6 +221,8 @@ class _Writer:
 
     def conflicts(self, groups: Sequence[Structured]) -> Iterator[FindingDraft]:
         """Times for which several values are held; all of them are shown, the one used first."""
+        if not groups:
+            return
         position = {int(meter_id): pos for pos, meter_id in enumerate(self._facts.meters["meter_id"])}
         for group in groups:
             pos = position[int(group["meter_id"][0])]

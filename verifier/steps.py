@@ -31,9 +31,10 @@ class Checked:
     """What came out for M meters with N rows (sorted by meter and time, each meter's anchor in front).
 
     `states`: where to go on, STATE, shape (M,); `checkpoints`: earlier such states. `usable`: the rows that belong to
-    the meter's course, shape (N,): accepted, and not seen to be a glitch by looking back. `rows`: numbers of the
-    accepted rows, shape (K,); `counted` and `total_micro` (running total) are over these. Excursions come with their
-    meter's first row, to which their rows are relative; spells number accepted rows.
+    the meter's course, shape (N,): accepted, and not seen to be a glitch by looking back. `total_micro`: the running
+    total, shape (N,), at rows left out that of the last accepted one. `rows`: numbers of the accepted rows, shape
+    (K,); `counted` is over these. Excursions come with their meter's first row, to which their rows are relative;
+    spells number accepted rows.
     """
 
     states: Structured
@@ -46,6 +47,11 @@ class Checked:
     excursions: list[tuple[int, Excursion]]
     stopped: list[Spell]
     reversed: list[Spell]
+
+    @property
+    def sequence(self) -> Sequence:
+        """The rows."""
+        return self.placed.sequence
 
 
 def check_steps(
@@ -82,7 +88,7 @@ def check_steps(
         usable=usable,
         rows=rows,
         counted=counted,
-        total_micro=total,
+        total_micro=total[np.cumsum(accepted) - 1],
         excursions=excursions,
         stopped=stopped,
         reversed=backwards,

@@ -12,13 +12,24 @@ create table settings_snapshot (
     body   jsonb not null
 );
 
--- How far each meter's register steps are settled; see verifier/steps.py. Rebuilt from the readings at any time.
+-- How far each meter's register steps are settled; see verifier/arrays.py (STATE) for the bytes of `state`.
+-- Rebuilt from the readings at any time: emptying both tables only costs the work of checking anew.
 create table meter_state (
-    meter_id   integer primary key references meter,
-    anchor_at  timestamptz not null,               -- everything before is settled; readings from here on are looked at again
-    last_at    timestamptz not null,
-    total_micro bigint not null,                   -- accepted consumption up to the anchor, glitches left out
-    state      jsonb not null
+    meter_id    integer primary key references meter,
+    anchor_at   timestamptz not null,              -- everything before is settled; checks go on from this reading
+    last_at     timestamptz not null,              -- the latest reading; after the anchor while an excursion is open
+    total_micro bigint not null,                   -- accepted quantity up to the anchor, glitches left out
+    state       bytea not null
+) with (fillfactor = 50);                          -- every reading rewrites the row: leave it room to stay in its page
+
+-- The same at earlier readings, so that late data need not be checked from the first reading on. A checkpoint serves
+-- for readings later than `settled_at`.
+create table meter_checkpoint (
+    meter_id   integer not null references meter,
+    anchor_at  timestamptz not null,
+    settled_at timestamptz not null,
+    state      bytea not null,
+    primary key (meter_id, anchor_at)
 );
 
 create table finding (
