@@ -34,6 +34,7 @@ from store.registry import lock_registry_shared
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE_S = 0.1
+_CONNECTION_TIMEOUT_S = 5.0  # then look whether to stop
 _PROGRAM_LIMIT_EXCEEDED = "54"  # class of SQLSTATE: e.g. a value too large for an index
 
 
@@ -102,7 +103,7 @@ class BatchWriter:
     def _commit(self, messages: Sequence[Decoded]) -> Committed:
         digests = b"".join([decoded.digest for decoded in messages])
         archive = pack([RawMessage(d.message.topic, d.message.payload, d.message.received_at) for d in messages])
-        with self._pool.connection() as conn:
+        with self._pool.connection(timeout=min(self._pool.timeout, _CONNECTION_TIMEOUT_S)) as conn:
             identities = self._identities.at(conn, lock_registry_shared(conn))
             batch_id = next_batch_id(conn)
             assembly = assemble(messages, identities, self._settings, batch_id)

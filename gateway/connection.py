@@ -26,6 +26,7 @@ QOS = 1
 _READS_AT_ONCE = 500  # then acknowledgements and pings get their turn
 # Refusals that stay until someone changes a setting (MQTT 5, 3.2.2.2; 3.1.1's codes are mapped to these).
 _LASTING_REFUSALS = frozenset({129, 130, 132, 133, 134, 135, 138, 140, 149, 155, 156, 157})
+_UNSPECIFIED = 128
 MessageHandler = Callable[[paho.MQTTMessage], None]
 
 
@@ -215,7 +216,8 @@ class BrokerConnection:
 
     def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _p: Any) -> None:
         if self._failure is None:
-            self._failure = ConnectionLostError(str(reason))
+            unspecified = reason.value == _UNSPECIFIED
+            self._failure = ConnectionLostError("the connection was lost" if unspecified else str(reason))
 
     def _received(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         self._delivered += 1

@@ -74,6 +74,7 @@ class MqttSource:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._failure: Exception | None = None
         self._generation = 0
+        self._held: set[int] = set()  # ids delivered by this connection and not acknowledged yet
         # Each counter is written by one thread alone, so that their difference needs no lock.
         self._received = self._received_bytes = 0
         self._settled = self._settled_bytes = 0
@@ -153,6 +154,7 @@ class MqttSource:
     def _serve_connection(self) -> None:
         """One connection's life: returns when stopping or when it paused too long, raises when it is lost."""
         self._generation += 1
+        self._held.clear()
         connection = BrokerConnection(
             self._mqtt,
             self._gateway.topic_filter,
@@ -180,6 +182,7 @@ class MqttSource:
             elif time.monotonic() - paused_since > self._mqtt.keepalive_s / 2:
                 # Answers to pings lie unread behind messages; leave before the silence looks like a fault.
                 _log.warning("database too slow or away: disconnected from the broker until there is room")
+                self._is_connected = False
                 connection.close()
                 self._wait_for_room()
                 return
@@ -203,6 +206,7 @@ class MqttSource:
             for message in self._due.get():
                 if message.generation == self._generation and message.mid:
                     connection.acknowledge(message.mid)
+                    self._held.discard(message.mid)
 
     def _received_message(self, message: paho.MQTTMessage) -> None:
         try:
@@ -210,6 +214,9 @@ class MqttSource:
         except UnicodeDecodeError as error:
             topic = error.object.decode("utf-8", "replace")
         mid = message.mid if message.qos else 0
+        if mid and message.dup and mid in self._held:
+            return  # nats-server repeats what waits longer than its ack_wait: it is at work here already
+        self._held.add(mid)
         item = Message(topic, bytes(message.payload), time.time_ns() // 1000, mid, self._generation)
         self._received_bytes += item.size
         self._received += 1

@@ -27,7 +27,7 @@ jetstream {{
 mqtt {{
   host: 127.0.0.1
   port: {port}
-  ack_wait: 60s
+  ack_wait: {ack_wait}
   # Two consumers of a filter share 65,535; the gateway bounds what is in flight by itself.
   max_ack_pending: 16000
 }}
@@ -49,11 +49,12 @@ def broker_program() -> Path:
 class EmbeddedBroker:
     """One broker with its data in `folder`; started, stopped and started again on the same port."""
 
-    def __init__(self, folder: Path, sync_interval: str = "1s") -> None:
+    def __init__(self, folder: Path, sync_interval: str = "1s", ack_wait: str = "60s") -> None:
         self.folder = folder.absolute()
         self.port = 0
         self._client_port = 0
         self._sync_interval = sync_interval
+        self._ack_wait = ack_wait  # this server delivers again only after it, also to a client that came back
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -75,6 +76,7 @@ class EmbeddedBroker:
                 port=self.port,
                 store=_quoted(self.folder / "jetstream"),
                 sync_interval=self._sync_interval,
+                ack_wait=self._ack_wait,
             ),
             encoding="utf-8",
         )
