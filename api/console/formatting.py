@@ -93,7 +93,8 @@ class Formatter:
         """The figures of a finding's detail; a name's last part is its unit. Nested things are left to the record."""
         shown = []
         if "std_pct" in detail and isinstance(detail["std_pct"], int | float):
-            detail = {"expanded_uncertainty_pct": COVERAGE_FACTOR * detail["std_pct"]} | detail
+            detail = {"expanded_uncertainty_pct": COVERAGE_FACTOR * detail["std_pct"], **detail}
+            del detail["std_pct"]
         order = self._texts.order("figure")
         # The database does not keep the order in which a finding's figures were written.
         for name, value in sorted(detail.items(), key=lambda item: order.get(self._stem(item[0]), len(order))):
