@@ -152,7 +152,7 @@ def _former_values(state: RegistryState, plan: _Plan, utility: str) -> list[tupl
         before = {name: state.meters[serial][name] for name in after}
         entries.append(("change_meter", f"{utility}/{serial}", {"before": before, "after": after}))
     for stay in state.installations.touched():
-        if stay.before:
+        if stay.row_id is not None:
             detail = {
                 "place": str(stay.place),
                 "before": stay.before,
@@ -160,7 +160,7 @@ def _former_values(state: RegistryState, plan: _Plan, utility: str) -> list[tupl
             }
             entries.append(("change_installation", f"{utility}/{stay.serial}", detail))
     for member in state.memberships.touched():
-        if member.before:
+        if member.row_id is not None:
             detail = {
                 "zone": member.zone,
                 "before": member.before,

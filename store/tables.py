@@ -58,7 +58,7 @@ def parse_csv(text: str, source: str) -> Table:
     records = _records(reader, source)
     try:
         header_line, header = next(records)
-        if len(header) == 1 and header[0].lower() == "sep=":  # a hint to spreadsheets, split at its own separator
+        if header[0].lower() == "sep=" and not any(header[1:]):  # a hint to spreadsheets
             header_line, header = next(records)
     except StopIteration:
         raise InvalidInputError(f"{source}: the file is empty; its first line must name the columns") from None

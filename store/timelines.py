@@ -58,7 +58,7 @@ class _Tracked:
     @property
     def touched(self) -> bool:
         """New or changed."""
-        return self.row_id is None or bool(self.before)
+        return self.row_id is None or any(getattr(self, name) != old for name, old in self.before.items())
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -98,6 +98,7 @@ class Installations:
 
     by_place: dict[Place, list[Stay]] = field(default_factory=lambda: defaultdict(list))
     by_meter: dict[str, list[Stay]] = field(default_factory=lambda: defaultdict(list))
+    _placed: set[int] = field(default_factory=set)  # ids of the stays that this import has placed
 
     def add(self, stay: Stay) -> None:
         """Takes in a stay that is known or was just made."""
@@ -115,17 +116,21 @@ class Installations:
         Raises TimelineError if the place or the meter is taken at that time.
         """
         place = Place(placement.service_point, placement.role, placement.direction, placement.phase)
-        stay = self._stay_meant(serial, place, placement.start)
+        stay, neighbours = self._stay_meant(serial, place, placement.start), list[Stay]()
         if stay is None:
             stay = self._install(serial, place, placement.start)
-        elif placement.start is not None:
-            self._move_start(stay, placement.start)
+        elif placement.start is not None and placement.start != stay.start:
+            if id(stay) in self._placed:
+                raise TimelineError("installed_on", f"one date for one stay: {_where(stay, serial)} by this file")
+            neighbours = self._move_start(stay, placement.start)
+        self._placed.add(id(stay))
+        for changed in (stay, *neighbours):
+            self._refuse_overlap(changed)
         stay.set(multiplier=placement.multiplier)
         if placement.start_register_micro is not None:
             stay.set(start_register_micro=placement.start_register_micro)
         if placement.previous_end_register_micro is not None:
             self._close_register(stay, placement.previous_end_register_micro)
-        self._refuse_overlap(stay)
         return stay
 
     def _stay_meant(self, serial: str, place: Place, start: datetime | None) -> Stay | None:
@@ -148,19 +153,20 @@ class Installations:
         self.add(stay)
         return stay
 
-    def _move_start(self, stay: Stay, start: datetime) -> None:
-        if stay.start == start:
-            return
-        for other in [*self.by_place[stay.place], *self.by_meter[stay.serial]]:
-            if other is not stay and other.end is not None and other.end == stay.start:
-                if _start(other) >= start:
-                    raise TimelineError(
-                        "installed_on", f"a date after {_iso(other.start)}: {_where(other, stay.serial)}"
-                    )
-                other.set(end=start)
+    def _move_start(self, stay: Stay, start: datetime) -> list[Stay]:
+        """Corrects the start, and the end of the stays that ended there; returns these."""
         if start >= _end(stay):
             raise TimelineError("installed_on", f"a date before {_iso(stay.end)}, when the meter was removed")
+        around = [*self.by_place[stay.place], *self.by_meter[stay.serial]]
+        neighbours = [
+            other for other in around if other is not stay and other.end is not None and other.end == stay.start
+        ]
+        for other in neighbours:
+            if _start(other) >= start:
+                raise TimelineError("installed_on", f"a date after {_iso(other.start)}: {_where(other, stay.serial)}")
+            other.set(end=start)
         stay.set(start=start)
+        return neighbours
 
     def _close_register(self, stay: Stay, register_micro: int) -> None:
         before = next((s for s in self.by_place[stay.place] if s.end is not None and s.end == stay.start), None)
