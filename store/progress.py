@@ -55,10 +55,16 @@ def findings_by_kind(
 
 
 def alerts_for_scoring(connection: Connection, utility: str | None = None) -> list[dict[str, Any]]:
-    """Every alert that was ever raised and not withdrawn: kind, utility, meter, zone, starts_at, opened_at, state."""
-    names = ("kind", "utility", "meter", "zone", "starts_at", "last_at", "opened_at", "state")
+    """Every alert that stands: kind, utility, meter, zone, starts_at, last_at, opened_at, state, told_at.
+
+    `told_at` is the time of the last reading that its first finding needed, None for an alert without one in force.
+    """
+    names = ("kind", "utility", "meter", "zone", "starts_at", "last_at", "opened_at", "state", "told_at")
     rows = connection.execute(
-        "select a.kind, u.code, m.serial, z.code, a.starts_at, a.last_at, a.opened_at, a.state from alert a"
+        "select a.kind, u.code, m.serial, z.code, a.starts_at, a.last_at, a.opened_at, a.state,"
+        " (select min(f.ends_at) from finding f where f.kind = a.kind and f.superseded_at is null"
+        "   and f.meter_id is not distinct from a.meter_id and f.starts_at >= a.starts_at)"
+        " from alert a"
         " join utility u using (utility_id) left join meter m using (meter_id)"
         " left join zone z on z.zone_id = a.zone_id"
         " where a.state <> 'withdrawn' and (%(utility)s::text is null or u.code = %(utility)s) order by a.alert_id",

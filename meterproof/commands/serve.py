@@ -9,12 +9,10 @@ from typing import Annotated, Any
 
 import typer
 import uvicorn
-from gateway.service import GatewayService
 from prometheus_client import CollectorRegistry, start_http_server
-from verifier.service import VerifierService
 
 from api.app import create_app
-from meterproof.assessors import make_zone_assessor
+from gateway.service import GatewayService
 from meterproof.embedded.runtime import embedded_servers, find_servers
 from meterproof.settings import Settings
 from meterproof.supervisor import Component, run_components
@@ -22,6 +20,8 @@ from meterproof.version import software_version
 from metrology.errors import InvalidInputError
 from store.database import connect, open_pool
 from store.migrate import migrate
+from verifier.service import VerifierService
+from verifier.zone_assessor import ZoneAssessor
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def serve_roles(settings: Settings, roles: list[Role], parent_pid: int = 0) -> B
                 raise InvalidInputError("the section mqtt is not set; name the broker in mqtt.url and mqtt.client_id")
             components["gateway"] = GatewayService(settings.gateway, settings.mqtt, pool, registry).run
         if Role.VERIFIER in roles:
-            assessor = make_zone_assessor(settings.verifier, version)
+            assessor = ZoneAssessor(settings.verifier)
             components["verifier"] = VerifierService(settings.verifier, pool, registry, version, assessor).run
         if Role.API in roles:
             app = create_app(settings.api, pool, registry, version)

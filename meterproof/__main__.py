@@ -1,0 +1,5 @@
+"""`python -m meterproof`."""
+
+from meterproof.cli import main
+
+main()
