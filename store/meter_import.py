@@ -45,8 +45,10 @@ class _Plan:
 def import_meters(connection: Connection, table: Table, *, utility: str, time_zone: str, actor: str) -> ImportSummary:
     """Registers the meters of a file, with their places and zones, and releases their pending readings.
 
-    Dates without offset are local to `time_zone`. A utility, service point or zone that is new is created. Raises
-    ImportRefusedError with the file's faults, InvalidInputError for a wrong argument or header.
+    Dates without offset are local to `time_zone`. A utility, service point or zone that is new is created. A row
+    without `installed_on` says that the meter is at the place since before any other row's date; another meter at the
+    same place with a later date is a meter exchange. Raises ImportRefusedError with the file's faults,
+    InvalidInputError for a wrong argument or header.
     """
     check_utility(utility)
     problems = Problems(table.source)

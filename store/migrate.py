@@ -149,3 +149,32 @@ def _apply(connection: Connection, migration: Migration) -> None:
         raise
     except psycopg.Error as error:
         raise MigrationError(f"migration {migration.label} failed: {str(error).splitlines()[0]}") from error
+
+
+def schema_snapshot(connection: Connection) -> str:
+    """Tables, columns, constraints and indexes of the schema `public` as sorted lines, the same on every server.
+
+    What extensions add of their own is left out.
+    """
+    return "\n".join(sorted(row[0] for row in connection.execute(_SNAPSHOT).fetchall())) + "\n"
+
+
+# Since PostgreSQL 18, not-null constraints are listed as well; the columns tell of them already.
+_SNAPSHOT = """
+    with own (oid, name) as (
+        select c.oid, c.relname from pg_class c
+        where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace and not exists (
+            select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))
+    select format('table %s column %s: %s%s%s%s', own.name, a.attname, format_type(a.atttypid, a.atttypmod),
+                  case when a.attnotnull then ' not null' end,
+                  case a.attidentity when 'a' then ' generated always as identity' when 'd' then ' identity' end,
+                  ' default ' || pg_get_expr(d.adbin, d.adrelid))
+    from own join pg_attribute a on a.attrelid = own.oid
+    left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attnum > 0 and not a.attisdropped
+    union all
+    select format('table %s constraint %s: %s', own.name, k.conname, pg_get_constraintdef(k.oid))
+    from own join pg_constraint k on k.conrelid = own.oid where k.contype <> 'n'
+    union all
+    select format('table %s index %s: %s', own.name, x.indexrelid::regclass, pg_get_indexdef(x.indexrelid))
+    from own join pg_index x on x.indrelid = own.oid"""
