@@ -42,6 +42,9 @@ class Broker:
     username: str | None = None
     password: str | None = None
     tls: bool = False
+    ca_file: str | None = None  # authorities of the broker's certificate; the system's where not set
+    certificate_file: str | None = None
+    key_file: str | None = None
 
     @classmethod
     def from_url(cls, url: str) -> "Broker":
@@ -150,7 +153,7 @@ class _Run:
             broker.port,
             username=broker.username,
             password=broker.password,
-            tls_params=aiomqtt.TLSParameters() if broker.tls else None,
+            tls_params=_tls(broker),
             timeout=self.options.acknowledge_within_s,
             max_inflight_messages=self.options.in_flight,
         ) as client:
@@ -216,6 +219,12 @@ class _Run:
                 f"{place} has acknowledged nothing for {silent_s:.0f} s ({error}); is it running? "
                 f"{self.acknowledged} messages were acknowledged"
             )
+
+
+def _tls(broker: Broker) -> aiomqtt.TLSParameters | None:
+    if not broker.tls:
+        return None
+    return aiomqtt.TLSParameters(ca_certs=broker.ca_file, certfile=broker.certificate_file, keyfile=broker.key_file)
 
 
 async def _watch(client: aiomqtt.Client) -> None:
