@@ -12,16 +12,15 @@ from psycopg_pool import ConnectionPool
 from api.console import pages
 from api.console.rendering import Renderer
 from api.context import Context
-from api.errors import Problem, install_error_handlers
+from api.errors import Problem, describe_problems, install_error_handlers
 from api.instruments import DatabaseCollector, InstrumentMiddleware, RequestInstruments
 from api.routers import alerts, findings, health, meters, metrics, readings, replacements, summary, zones
 from api.security import SecurityMiddleware
 from api.settings import ApiSettings
 
 STATIC: Final = Path(__file__).parent / "static"
-_PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {**_PROBLEM, "description": text}
+    status: {"model": Problem, "description": text}
     for status, text in {
         404: "There is no such thing.",
         409: "Its state rules this out.",
@@ -46,6 +45,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    describe_problems(app)
     context = Context(settings, pool, software_version)
     renderer = Renderer(context)
     app.state.context, app.state.registry, app.state.renderer = context, registry, renderer

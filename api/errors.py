@@ -124,6 +124,23 @@ def install_error_handlers(app: FastAPI, page: Callable[[Request, Problem], Resp
     app.add_exception_handler(Exception, on_any_error)
 
 
+def describe_problems(app: FastAPI) -> None:
+    """Lets the OpenAPI document name the media type of problems; the framework would write application/json."""
+    original = app.openapi
+
+    def describe() -> dict[str, Any]:
+        document = original()
+        for methods in document["paths"].values():
+            for operation in methods.values():
+                for response in operation["responses"].values():
+                    content = response.get("content", {})
+                    if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("/Problem"):
+                        content[MEDIA_TYPE] = content.pop("application/json")
+        return document
+
+    app.openapi = describe  # type: ignore[method-assign]  # the framework's documented way to extend the document
+
+
 _HTTP_REMEDIES = {
     404: "nothing is found at this address; /openapi.json lists the addresses",
     405: "this address does not take this method; /openapi.json lists the methods",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import RequestRefusedError, make_problem, problem_response
@@ -72,7 +73,8 @@ class SecurityMiddleware:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._body_bytes_max:
-                raise _too_large(self._body_bytes_max)
+                # The framework passes on this kind of error alone when it reads a body.
+                raise HTTPException(413, str(_too_large(self._body_bytes_max)))
             return message
 
         return receive if scope["method"] in _SAFE_METHODS else bounded_receive

@@ -4,6 +4,7 @@
 (() => {
   const place = document.getElementById("chart");
   if (!place) return;
+  place.replaceChildren(); // the note for readers without JavaScript
   const text = place.dataset;
   const zone = text.timeZone;
   const ink = "#5b6b72", grid = "#e9eef0", line = "#0f5f75", alarm = "#a8281f", amber = "#c98a12";
