@@ -8,11 +8,16 @@ With d_i = 1/(1 + e_i) − 1 and S_t = Σ_i x_it this is linear to first order i
 
     y_t = reference_t − S_t = Σ_i x_it · d_i + S_t · g + Σ_k l_kt · b_k + noise_t
 
-Solved as a Bayesian linear model with normal priors for d, g and b: the posterior is N(m, C) with
+Solved as a Bayesian linear model: given the prior's variances P the posterior is N(m, C) with
 C = (Aᵀ W A/σ² + P⁻¹)⁻¹ and m = C Aᵀ W y/σ² (Gelman et al., Bayesian Data Analysis, 3rd ed., section 14.8; prior
-means are zero). The reference's gain is a parameter with its own prior, so that what can't be told from the mean of
-all errors stays in their uncertainty. Losses are built from the customers' sum and time, never from the reference's
-reading: that contains the noise which is to be explained.
+means are zero). Gain and losses have normal priors. A meter's error has a Student t prior: most meters are healthy, but
+a faulty one lies far outside of their spread, and a normal prior would hide it by pulling it back and blaming its
+neighbours. The t is a normal whose variance is s²/λ with λ unknown; λ is estimated together with the noise by
+expectation–maximisation, E[λ] = (ν + 1)/(ν + (m² + C_ii)/s²) (ibid., section 12.1).
+
+The reference's gain is a parameter with its own prior, so that what can't be told from the mean of all errors stays in
+their uncertainty. Losses are built from the customers' sum and time, never from the reference's reading: that contains
+the noise which is to be explained.
 """
 
 from dataclasses import dataclass
@@ -25,6 +30,8 @@ from metrology.quantities import Medium
 from verifier.grid import ZoneIntervals
 
 Floats = NDArray[np.float64]
+_T_FREEDOM = 4.0  # of the meters' prior: tails that hold a fault of twenty spreads, a middle close to a normal
+_FREE_AT_FIRST, _FREE_ITERATIONS, _ITERATIONS = 20.0, 10, 80
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,10 @@ class BalanceResult:
 
     `noise` [base unit] is the standard deviation of an interval of mean length, `noise_share_pct` the same against the
     mean load; `autocorrelation` that of successive residuals; `half_difference_chi2` the mean square of the
-    standardised differences between the estimates of the window's halves (1 where the errors are constant); `loss_pct`
-    the estimated loss against the customers' sum; `groups` the number of intervals.
+    standardised differences between the estimates of the window's halves (1 where the errors are constant) and
+    `half_difference_max` the largest of these squares; `loss_pct` the estimated loss against the customers' sum;
+    `groups` the number of intervals. `prior_sd_pct` (N,) is the prior's spread as widened by λ, `information` (N,) the
+    share of its variance that the data took away, 0 where they said nothing of the meter.
     """
 
     error_pct: Floats
@@ -73,8 +82,11 @@ class BalanceResult:
     noise_share_pct: float
     autocorrelation: float
     half_difference_chi2: float
+    half_difference_max: float
     loss_pct: float
     groups: int
+    information: Floats
+    prior_sd_pct: Floats
 
 
 def solve_balance(zone: BalanceInput, std_floor_pct: float) -> BalanceResult:
@@ -92,13 +104,14 @@ def solve_balance(zone: BalanceInput, std_floor_pct: float) -> BalanceResult:
     design, prior_sd = _design(zone, load)
     y = intervals.reference - intervals.customers.sum(axis=1)
     weight = _weights(intervals)
-    fit = _fit(design, y, weight, prior_sd, _quantisation_variance(zone))
     n = intervals.customers.shape[1]
+    fit = _fit(design, y, weight, prior_sd, n, _quantisation_variance(zone))
     d, variance = fit.mean[:n], np.diag(fit.covariance)[:n]
     ratio = np.maximum(1.0 + d, 0.05)  # true quantity over indicated; at 0 the meter's load would not exist
     error = 1.0 / ratio - 1.0
     slope = 1.0 / ratio**2  # |∂e/∂d|
     std = np.sqrt(variance * slope**2 + (std_floor_pct / 100) ** 2)
+    halves = _half_differences(design, y, weight, fit, n)
     loss = float(np.sum(design[:, n + 1 :] @ fit.mean[n + 1 :]) / np.sum(intervals.customers))
     return BalanceResult(
         error_pct=100 * error,
@@ -106,9 +119,12 @@ def solve_balance(zone: BalanceInput, std_floor_pct: float) -> BalanceResult:
         noise=float(np.sqrt(fit.noise_variance)),
         noise_share_pct=float(100 * np.sqrt(fit.noise_variance) / load),
         autocorrelation=fit.autocorrelation,
-        half_difference_chi2=_half_difference(design, y, weight, prior_sd, fit, n),
+        half_difference_chi2=float(np.mean(halves)),
+        half_difference_max=float(np.max(halves)),
         loss_pct=100 * loss,
         groups=int(y.size),
+        information=1.0 - variance / fit.prior_sd[:n] ** 2,
+        prior_sd_pct=100 * fit.prior_sd[:n],
     )
 
 
@@ -116,6 +132,7 @@ def solve_balance(zone: BalanceInput, std_floor_pct: float) -> BalanceResult:
 class _Fit:
     mean: Floats
     covariance: Floats
+    prior_sd: Floats  # of the meters as widened by their λ
     noise_variance: float
     autocorrelation: float
 
@@ -148,17 +165,22 @@ def _quantisation_variance(zone: BalanceInput) -> float:
     return float((np.sum(zone.resolution**2) + zone.reference_resolution**2) / 6)
 
 
-def _fit(design: Floats, y: Floats, weight: Floats, prior_sd: Floats, least_variance: float) -> _Fit:
-    """Posterior with the noise's variance estimated from the residuals, inflated where they hang together in time."""
-    precision = np.diag(1.0 / prior_sd**2)
+def _fit(design: Floats, y: Floats, weight: Floats, scale: Floats, n: int, least_variance: float) -> _Fit:
+    """Posterior, the noise's variance and the meters' λ, each given the others, until they agree.
+
+    The noise is estimated from the residuals and inflated where they hang together in time. Begun with all errors
+    free: begun with the narrow prior, a fault would be taken for noise, which then is a solution as well.
+    """
     gram = design.T @ (weight[:, None] * design)
     moment = design.T @ (weight * y)
     variance = max(float(np.mean(weight * y**2)), least_variance)
+    prior_sd = scale.copy()
+    prior_sd[:n] *= _FREE_AT_FIRST
     autocorrelation = 0.0
-    for _ in range(20):
-        factor = scipy.linalg.cho_factor(gram / variance + precision)
+    for i in range(_ITERATIONS):
+        factor = scipy.linalg.cho_factor(gram / variance + np.diag(1.0 / prior_sd**2))
         mean = scipy.linalg.cho_solve(factor, moment / variance)
-        covariance = scipy.linalg.cho_solve(factor, np.eye(prior_sd.size))
+        covariance = scipy.linalg.cho_solve(factor, np.eye(scale.size))
         residual = np.sqrt(weight) * (y - design @ mean)
         # trace of the hat matrix: how many parameters the data, not the prior, determined
         used = float(np.sum(covariance * gram)) / variance
@@ -167,11 +189,15 @@ def _fit(design: Floats, y: Floats, weight: Floats, prior_sd: Floats, least_vari
         # T residuals that hang together are worth T·(1 − ρ)/(1 + ρ) independent ones (Bayley and Hammersley, 1946).
         inflation = (1 + autocorrelation) / (1 - autocorrelation)
         updated = max(float(residual @ residual) / free * inflation, least_variance, 1e-30)
-        converged = abs(updated - variance) <= 1e-6 * variance
-        variance = updated
-        if converged:
+        squares = (mean[:n] ** 2 + np.diag(covariance)[:n]) / scale[:n] ** 2
+        widened = scale[:n] * np.sqrt((_T_FREEDOM + squares) / (_T_FREEDOM + 1))
+        steady = abs(updated - variance) <= 1e-3 * variance
+        if steady and np.allclose(widened, prior_sd[:n], rtol=1e-3):
             break
-    return _Fit(mean, covariance, variance, autocorrelation)
+        variance = updated
+        if steady or i >= _FREE_ITERATIONS:
+            prior_sd[:n] = widened
+    return _Fit(mean, covariance, prior_sd, variance, autocorrelation)
 
 
 def _autocorrelation(residual: Floats) -> float:
@@ -182,25 +208,27 @@ def _autocorrelation(residual: Floats) -> float:
     return float(np.clip(residual[1:] @ residual[:-1] / power, 0.0, 0.95))
 
 
-def _half_difference(design: Floats, y: Floats, weight: Floats, prior_sd: Floats, fit: _Fit, n: int) -> float:
-    """Mean square of the standardised difference between the two halves' estimates of d.
+def _half_differences(design: Floats, y: Floats, weight: Floats, fit: _Fit, n: int) -> Floats:
+    """Squares of the standardised differences between the two halves' estimates of d, shape (n,).
 
     Each half is solved with the whole window's noise σ². A half's mean is m_h = K_h θ + C_h A_hᵀ W ε/σ² with
     K_h = I − C_h P⁻¹, so that m₁ − m₂ has the covariance Σ_h C_h I_h C_h + (K₁ − K₂) P (K₁ − K₂)ᵀ, I_h the information.
     """
     half = y.size // 2
     if half < 2:
-        return 1.0
-    precision = np.diag(1.0 / prior_sd**2)
+        return np.ones(n)
+    precision = np.diag(1.0 / fit.prior_sd**2)
     means, spreads, shrinks = [], [], []
     for rows in (slice(0, half), slice(half, None)):
         a, w = design[rows], weight[rows]
         information = a.T @ (w[:, None] * a) / fit.noise_variance
-        covariance = scipy.linalg.inv(information + precision)
+        factor = scipy.linalg.cho_factor(information + precision)
+        covariance = scipy.linalg.cho_solve(factor, np.eye(fit.prior_sd.size))
         means.append(covariance @ (a.T @ (w * y[rows])) / fit.noise_variance)
         spreads.append(covariance @ information @ covariance)
         shrinks.append(covariance @ precision)
     shrink = shrinks[0] - shrinks[1]
-    spread = spreads[0] + spreads[1] + shrink @ np.diag(prior_sd**2) @ shrink.T
+    spread = spreads[0] + spreads[1] + shrink @ np.diag(fit.prior_sd**2) @ shrink.T
     difference = (means[0] - means[1])[:n]
-    return float(np.mean(difference**2 / np.maximum(np.diag(spread)[:n], 1e-30)))
+    squares: Floats = difference**2 / np.maximum(np.diag(spread)[:n], 1e-30)
+    return squares

@@ -55,6 +55,19 @@ class BalanceSettings(BaseModel):
     noise_share_max_pct: Percent = Field(
         default=5.0, description="Above, the residuals against the mean load say that the zone is not understood [%]."
     )
+    error_max_pct: Percent = Field(
+        default=30.0,
+        description="An estimate beyond says that the zone is not understood: a load that no meter shows is being put"
+        " on the meter whose use is most alike [%].",
+    )
+    halves_max: Annotated[float, Field(gt=1)] = Field(
+        default=30.0, description="The same as halves_chi2_max for the single meter that differs most."
+    )
+    information_min: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.5,
+        description="Least share of a meter's prior variance that the data must take away for a verdict; below it would"
+        " be a verdict on what was believed before.",
+    )
     alarm_probability: Annotated[float, Field(gt=0.5, lt=1)] = Field(
         default=0.95, description="Probability of nonconformity above which a meter counts as nonconforming."
     )

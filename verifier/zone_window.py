@@ -163,11 +163,12 @@ def _doubts(
     loss_pct = result.loss_pct if zone.medium is Medium.ELECTRICITY else 0.0
     refused = zone_refusals(get_regulation(settings.refusal), collection_pct, result.groups, loss_pct)
     reasons = [_reason("zone_refused", shortfall) for shortfall in refused]
-    if result.half_difference_chi2 > settings.halves_chi2_max:
-        data = {"half_difference_chi2": result.half_difference_chi2, "limit": settings.halves_chi2_max}
+    if result.half_difference_chi2 > settings.halves_chi2_max or result.half_difference_max > settings.halves_max:
+        data = {"half_difference_chi2": result.half_difference_chi2, "half_difference_max": result.half_difference_max}
         reasons.append(Reason("errors_changed", "the errors were not constant within the window", data))
-    if result.noise_share_pct > settings.noise_share_max_pct:
-        data = {"noise_share_pct": result.noise_share_pct, "limit_pct": settings.noise_share_max_pct}
+    largest_pct = float(np.max(np.abs(result.error_pct)))
+    if result.noise_share_pct > settings.noise_share_max_pct or largest_pct > settings.error_max_pct:
+        data = {"noise_share_pct": result.noise_share_pct, "largest_error_pct": largest_pct}
         text = "the balance leaves too much unexplained: an unmetered load, or a member that is missing or foreign"
         reasons.append(Reason("zone_not_understood", text, data))
     return tuple(reasons)
@@ -205,5 +206,10 @@ def _judge(
             clear=settings.clear_probability,
             withheld=reasons,
         )
-        out.append(MeterAssessment(*place, error, std, decision.p_nonconforming, decision.outcome, decision.reasons))
+        outcome, reasons = decision.outcome, decision.reasons
+        if outcome is Outcome.CONFORMING and window.result.information[i] < settings.information_min:
+            data = {"information": float(window.result.information[i]), "needed": settings.information_min}
+            text = "the data say little of this meter: the verdict would rest on what was believed before"
+            outcome, reasons = Outcome.INCONCLUSIVE, (Reason("little_information", text, data),)
+        out.append(MeterAssessment(*place, error, std, decision.p_nonconforming, outcome, reasons))
     return out
