@@ -124,6 +124,8 @@ class MqttSource:
 
     def stop(self) -> None:
         """See MessageSource."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         self._wake()
         if self._thread.is_alive():
