@@ -18,7 +18,8 @@ _DATE: Final = re.compile(
     r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?\s*(Z|[+-]\d{2}:?\d{2})?)?"
 )
 _ROUNDED_NAME: Final = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+# Characters that no one sees and that keep a name from being found: controls, zero-width marks, halves of pairs.
+_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ud800-\udfff]")
 
 
 class Problems:
@@ -73,8 +74,8 @@ class RowReader:
                 self.fault(column, "a text")
         elif _ROUNDED_NAME.fullmatch(text):
             self.fault(column, "all digits; the spreadsheet rounded them: format the column as text")
-        elif _CONTROL.search(text):
-            self.fault(column, "a text on one line, without control characters")
+        elif _UNSEEN.search(text):
+            self.fault(column, "a text on one line, without invisible characters; type it anew")
         elif len(text) > MAX_NAME_LENGTH:
             self.fault(column, f"at most {MAX_NAME_LENGTH} characters")
         else:

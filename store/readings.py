@@ -67,11 +67,11 @@ def insert_readings(connection: Connection, rows: Readings, digests: bytes) -> I
     """Stores one batch's rows (READING array in order of arrival); `digests` holds 16 bytes for each of its messages.
 
     Exact also while other transactions insert the same rows: they wait for each other. Needs the isolation level read
-    committed. Raises InvalidInputError for rows of several batches and for a `message_no` without digest.
+    committed. Raises InvalidInputError for rows of several batches, a `message_no` without digest, impossible times.
     """
     if len(rows) == 0:
         return InsertCounts(0, 0, 0)
-    own_digests = _digests_by_message(rows, digests)
+    own_digests = _checked_digests(rows, digests)
     first_row, variant_of = _variants(rows)
     variants = rows[first_row]
     key_of, key_variant = _keys(variants, first_row)
@@ -120,7 +120,8 @@ def _read(connection: Connection, table: str, meter_ids: Sequence[int], start_us
     return rows[np.lexsort((rows["batch_id"], rows["observed_us"], rows["meter_id"]))]
 
 
-def _digests_by_message(rows: Readings, digests: bytes) -> NDArray[np.void]:
+def _checked_digests(rows: Readings, digests: bytes) -> NDArray[np.void]:
+    """The digest of each message, V16; refuses rows that can't be a batch's."""
     by_message: NDArray[np.void] = np.frombuffer(digests, "V16")
     lowest, highest = int(rows["message_no"].min()), int(rows["message_no"].max())
     if lowest < 0 or highest >= len(by_message):
@@ -129,6 +130,9 @@ def _digests_by_message(rows: Readings, digests: bytes) -> NDArray[np.void]:
         )
     if (rows["batch_id"] != rows["batch_id"][0]).any():
         raise InvalidInputError("rows of several batches were given; insert each batch by itself")
+    for time_us in (int(rows["observed_us"].min()), int(rows["observed_us"].max())):
+        if isinstance(time_bound(time_us), str):
+            raise InvalidInputError(f"observed_us = {time_us} lies outside of the years 1 to 9999; quarantine the row")
     return by_message
 
 

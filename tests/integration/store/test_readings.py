@@ -233,6 +233,9 @@ def test_rows_without_digest_or_of_two_batches_are_refused(five_meters: Connecti
     rows["message_no"] = (0, 1)
     with pytest.raises(InvalidInputError, match="1 digests"):
         insert_readings(five_meters, rows, bytes(16))
+    rows["observed_us"] = 2**62
+    with pytest.raises(InvalidInputError, match="outside of the years"):
+        insert_readings(five_meters, rows, bytes(32))
     rows["batch_id"] = (1, 2)
     with pytest.raises(InvalidInputError, match="several batches"):
         insert_readings(five_meters, rows, bytes(32))
@@ -274,6 +277,28 @@ def test_a_transaction_waits_for_another_with_the_same_rows(
         expected.duplicates,
         expected.conflicting,
     )
+
+
+def test_a_conflicting_value_that_comes_twice_at_once_is_kept_once(five_meters: Connection, migrated_dsn: str) -> None:
+    store_batch(five_meters, [message(1, {0: 5})])
+    five_meters.commit()
+    store_batch(five_meters, [message(2, {0: 6})])
+    result = list[tuple[int, InsertCounts]]()
+    with psycopg.connect(migrated_dsn) as other, psycopg.connect(migrated_dsn, autocommit=True) as watcher:
+
+        def insert_others() -> None:
+            result.append(store_batch(other, [message(3, {0: 6})]))
+            other.commit()
+
+        thread = threading.Thread(target=insert_others)
+        thread.start()
+        _wait_until_blocked(watcher, other.info.backend_pid)
+        five_meters.commit()
+        thread.join(timeout=20)
+    batch_id, counts = result[0]
+    assert counts == InsertCounts(0, 1, 0)
+    assert repeats_of_batches(five_meters, [batch_id])["readings"].tolist() == [1]
+    assert len(read_conflicts(five_meters, [1], *EVER)) == 1
 
 
 def test_two_gateways_with_the_same_rows_at_once_store_each_row_once(

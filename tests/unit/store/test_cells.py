@@ -103,6 +103,7 @@ def test_values(text: str, method: Callable[[RowReader], Any], value: Any) -> No
         ("1.23457E+11", lambda r: r.name("x"), "format the column as text"),
         ("a" * 129, lambda r: r.name("x"), "at most 128"),
         ("a\nb", lambda r: r.name("x"), "on one line"),
+        ("12\u200b34", lambda r: r.name("x"), "invisible characters"),
     ],
 )
 def test_faults(text: str, method: Callable[[RowReader], Any], expected: str) -> None:
