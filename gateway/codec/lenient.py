@@ -30,7 +30,7 @@ def load_json(payload: bytes) -> Mapping[str, Any]:
     """The JSON object of a payload that could not be decoded into its types. Raises MessageRejected."""
     try:
         # The standard module reads NaN, Infinity and numbers beyond a float's range: a row's fault, not the message's.
-        loaded = json.loads(payload)
+        loaded = json.loads(payload.decode())
     except (ValueError, RecursionError) as error:
         raise MessageRejected(Reason.UNDECODABLE, f"JSON: {show(error)}") from None
     return _as_map(loaded, "JSON")
@@ -63,11 +63,12 @@ def _as_map(loaded: object, form: str) -> Mapping[str, Any]:
 
 def rows_of(message: Mapping[str, Any], readings_max: int) -> Rows:
     """The rows of a decoded message, values of a wrong type rejected by row. Raises MessageRejected."""
+    version = message.get("v", VERSION)
+    if version != VERSION or isinstance(version, bool):
+        raise MessageRejected(Reason.VERSION_UNSUPPORTED, f"v = {show(version)}")
     missing = [name for name in _NEEDED if name not in message]
     if missing:
         raise MessageRejected(Reason.FIELD_MISSING, f"missing: {', '.join(missing)}")
-    if message["v"] != VERSION or isinstance(message["v"], bool):
-        raise MessageRejected(Reason.VERSION_UNSUPPORTED, f"v = {show(message['v'])}")
     n = _row_count(message, readings_max)
     medium, unit = _medium_and_unit(message, n)
     rejects: list[RowReject] = []

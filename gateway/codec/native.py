@@ -39,7 +39,7 @@ def decode_native(payload: bytes, readings_max: int) -> Rows:
     if payload[:1] == b"{":
         try:
             message = _json.decode(payload)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):  # of msgspec, or of text that is no UTF-8
             return lenient.rows_of(lenient.load_json(payload), readings_max)
     else:
         loaded = lenient.load_cbor(payload)

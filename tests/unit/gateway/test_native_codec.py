@@ -62,11 +62,15 @@ def test_every_golden_payload_has_its_expectation():
 
 
 # An encoder of its own: JSON by string formatting, CBOR by hand (RFC 8949, 3), nothing shared with the decoder.
+_PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 -:.+"
+
+
 def _json_value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(map(_json_value, value)) + "]"
     if isinstance(value, str):
-        return '"' + "".join(c if c.isalnum() or c in " -:.+" else f"\\u{ord(c):04x}" for c in value) + '"'
+        units = struct.unpack(f">{len(value.encode('utf-16-be')) // 2}H", value.encode("utf-16-be"))
+        return '"' + "".join(chr(u) if chr(u) in _PLAIN else f"\\u{u:04x}" for u in units) + '"'
     return repr(value)
 
 

@@ -1,10 +1,14 @@
 """The source against a broker that does exactly what each test says, where a real one can't be made to."""
 
+import gc
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -12,13 +16,15 @@ from gateway.errors import GatewayError
 from gateway.settings import GatewaySettings, MqttSettings
 from gateway.source import MqttSource
 
+CERTIFICATE, KEY = (Path(__file__).parent / "tls" / name for name in ("certificate.pem", "key.pem"))
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 8, 9, 14
 
 
 class ScriptedBroker:
     """Answers CONNECT and SUBSCRIBE as told, sends what it is told, and notes what it gets."""
 
-    def __init__(self, protocol: str = "3.1.1") -> None:
+    def __init__(self, protocol: str = "3.1.1", tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.is_v5 = protocol == "5"
         self.connack_code = 0
         self.suback_code = 1
@@ -52,7 +58,11 @@ class ScriptedBroker:
                 self._socket, _ = self._listener.accept()
             except OSError:
                 return
-            self._serve(self._socket)
+            with suppress(OSError):
+                if self._tls:
+                    self._socket = self._tls.wrap_socket(self._socket, server_side=True)
+                self._serve(self._socket)
+            self._socket.close()
 
     def _serve(self, sock: socket.socket) -> None:
         stream = sock.makefile("rb")
@@ -64,7 +74,7 @@ class ScriptedBroker:
                 if byte < 0x80:
                     break
             self._answer(sock, head[0] >> 4, stream.read(length))
-        sock.close()
+        stream.close()
 
     def _answer(self, sock: socket.socket, kind: int, body: bytes) -> None:
         properties = b"\0" if self.is_v5 else b""
@@ -262,3 +272,45 @@ def test_unreadable_certificate_ends_it(tmp_path):
             take(source, 1)
     finally:
         source.stop()
+
+
+@pytest.fixture
+def tls_broker() -> Iterator[ScriptedBroker]:
+    """A broker that demands the client's certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE, KEY)
+    context.load_verify_locations(CERTIFICATE)
+    context.verify_mode = ssl.CERT_REQUIRED
+    broker = ScriptedBroker(tls=context)
+    yield broker
+    broker.close()
+
+
+def test_tls_with_a_certificate_of_its_own(tls_broker):
+    url = f"mqtts://127.0.0.1:{tls_broker.port}"
+    mqtt = MqttSettings(url=url, client_id="g", ca_file=CERTIFICATE, certificate_file=CERTIFICATE, key_file=KEY)
+    source = MqttSource(mqtt, GatewaySettings())
+    source.start()
+    try:
+        assert tls_broker.subscribed.acquire(timeout=5)
+        for mid in range(1, 51):
+            tls_broker.publish(mid, b"x" * 100)
+        source.settle(take(source, 50))
+        wait_until(lambda: len(tls_broker.acknowledged) == 50)
+    finally:
+        source.stop()
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # paho leaves the socket to the collector
+def test_certificate_of_an_unknown_authority_ends_it_with_the_remedy(tls_broker):
+    source = MqttSource(MqttSettings(url=f"mqtts://127.0.0.1:{tls_broker.port}", client_id="g"), GatewaySettings())
+    source.start()
+    try:
+        with pytest.raises(GatewayError, match=r"is not trusted \(self-signed certificate\); set mqtt.ca_file"):
+            take(source, 1)
+    finally:
+        source.stop()
+        del source
+        gc.collect()
