@@ -51,7 +51,7 @@ class ErrorChart(BaseModel):
     error_pct: list[float | None]
     lower_pct: list[float | None]
     upper_pct: list[float | None]
-    mpe_pct: list[float]
+    mpe_pct: list[float | None]
     outcomes: list[str]
     coverage_factor: float = COVERAGE_FACTOR
 

@@ -53,13 +53,13 @@ class MissingFieldError(InvalidInputError):
 class DecisionConflictError(StateConflictError):
     """The alert is in a state that rules the decision out; `state` names it.
 
-    `has_successor` tells that a later alert on the same matter is at work.
+    `has_other` tells that another alert stands for the same matter.
     """
 
-    def __init__(self, state: str, message: str, *, has_successor: bool = False) -> None:
+    def __init__(self, state: str, message: str, *, has_other: bool = False) -> None:
         super().__init__(message)
         self.state = state
-        self.has_successor = has_successor
+        self.has_other = has_other
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +125,17 @@ def _check_transition(conn: psycopg.Connection[Any], request: DecisionRequest, s
     if state in STATES_BEFORE[request.decision]:
         return
     if request.revise and state == REVISED_FROM.get(request.decision):
-        _check_no_successor(conn, request.alert_id, state)
+        if request.decision is Decision.CONFIRM:
+            _check_stands_alone(conn, request.alert_id, state)
         return
     raise DecisionConflictError(state, _conflict_text(conn, request, state))
 
 
-def _check_no_successor(conn: psycopg.Connection[Any], alert_id: int, state: str) -> None:
-    # A dismissed alert may have a successor at work: the same matter must not be decided in two places.
+def _check_stands_alone(conn: psycopg.Connection[Any], alert_id: int, state: str) -> None:
+    # After a dismissal another alert may stand for the same matter, which must not be decided in two places.
     row = conn.execute(
         """select other.alert_id from alert a join alert other
-               on other.kind = a.kind and other.alert_id > a.alert_id
+               on other.kind = a.kind and other.alert_id <> a.alert_id
                and other.meter_id is not distinct from a.meter_id and other.zone_id is not distinct from a.zone_id
                and other.state in ('open', 'acknowledged', 'confirmed')
            where a.alert_id = %s order by 1 limit 1""",
@@ -143,8 +144,8 @@ def _check_no_successor(conn: psycopg.Connection[Any], alert_id: int, state: str
     if row is not None:
         raise DecisionConflictError(
             state,
-            f"alert {alert_id} is followed by alert {row[0]} on the same matter; decide on that one",
-            has_successor=True,
+            f"alert {alert_id} can't be revived: alert {row[0]} stands for the same matter; decide on that one",
+            has_other=True,
         )
 
 

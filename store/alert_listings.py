@@ -104,7 +104,7 @@ def list_alert_events(conn: psycopg.Connection[Any], alert_id: int, limit: int) 
 def list_alert_findings(conn: psycopg.Connection[Any], alert_id: int, limit: int) -> list[Row]:
     """The findings that an alert holds, the latest first, with those superseded since.
 
-    They are of the alert's kind and meter (or zone) and start within its span.
+    They are of the alert's kind and meter (or zone), ask for attention and start within its span.
     """
     query = sql.SQL("""
         select f.finding_id, f.kind, f.severity, f.starts_at, f.ends_at, f.detail, f.evidence, f.assessed_at,
@@ -112,7 +112,7 @@ def list_alert_findings(conn: psycopg.Connection[Any], alert_id: int, limit: int
         from alert a
         join finding f on f.kind = a.kind and f.meter_id is not distinct from a.meter_id
             and (a.meter_id is not null or f.zone_id = a.zone_id)
-            and f.starts_at between a.starts_at and a.last_at
+            and f.starts_at between a.starts_at and a.last_at and f.severity in ('warning', 'alarm')
         where a.alert_id = %(alert_id)s
         order by (f.superseded_at is null) desc, f.starts_at desc, f.finding_id desc limit %(limit)s
     """)

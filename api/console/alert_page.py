@@ -41,7 +41,7 @@ def alert_values(
     """What the alert's template needs. Raises NotFoundError."""
     with context.reading() as conn:
         alert = load_alert(conn, alert_id)
-        assessments = _assessments(conn, alert)
+        assessments = _assessments(conn, alert, texts)
     shown = _shown_finding(alert, finding_id)
     evidence = read_evidence(shown.evidence) if shown else []
     return {
@@ -50,6 +50,7 @@ def alert_values(
         "story": _story(alert, shown, texts, fmt),
         "advice": texts.of("advice", alert.kind if texts.has("advice", alert.kind) else "other"),
         "shown": shown,
+        "reasons": _reasons(shown.detail.get("reasons"), texts) if shown else [],
         "figures": fmt.figures(shown.detail, alert.medium) if shown else [],
         "evidence": _evidence_rows(evidence[:MAX_EVIDENCE_ROWS]),
         "evidence_left_out": max(0, len(evidence) - MAX_EVIDENCE_ROWS),
@@ -70,7 +71,7 @@ def form_after_error(error: MeterproofError, actor: str, reason: str, texts: Tex
         limit = MAX_ACTOR_LENGTH if error.field == "actor" else MAX_REASON_LENGTH
         return FormState(actor, reason, texts(f"error_{error.field}", limit=limit), error.field)
     if isinstance(error, DecisionConflictError):
-        key = "error_successor" if error.has_successor else "error_conflict"
+        key = "error_successor" if error.has_other else "error_conflict"
         return FormState(actor, reason, texts(key, state=texts.of("state", error.state)))
     return FormState(actor, reason, str(error))
 
@@ -107,10 +108,20 @@ def _evidence_rows(evidence: list[EvidenceReading]) -> list[dict[str, Any]]:
     return rows
 
 
-def _assessments(conn: psycopg.Connection[Any], alert: Alert) -> list[dict[str, Any]]:
+def _reasons(reasons: object, texts: Texts) -> list[dict[str, str]]:
+    """Reasons {code, text} as they were written down, each with its title."""
+    known = [reason for reason in reasons if isinstance(reason, dict)] if isinstance(reasons, list) else []
+    return [
+        {"title": texts.of("reason", str(reason.get("code", ""))), "text": str(reason.get("text", ""))}
+        for reason in known
+    ]
+
+
+def _assessments(conn: psycopg.Connection[Any], alert: Alert, texts: Texts) -> list[dict[str, Any]]:
     if alert.kind != "error_beyond_mpe":
         return []
     row = find_alert(conn, alert.alert_id)
     if row is None or row["meter_id"] is None:
         return []
-    return list(reversed(list_assessments(conn, row["meter_id"], _MAX_ASSESSMENT_ROWS)))
+    rows = list_assessments(conn, row["meter_id"], _MAX_ASSESSMENT_ROWS)
+    return [{**row, "reasons": _reasons(row["reasons"], texts)} for row in reversed(rows)]

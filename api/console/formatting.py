@@ -108,7 +108,7 @@ class Formatter:
     def _figure(self, name: str, value: object, medium: str) -> tuple[str, str]:
         """The stem by which the label is found, and the text of the value."""
         stem, _, unit = name.rpartition("_")
-        if unit == "at" and (moment := parse_time(value)) is not None:
+        if isinstance(value, str) and "T" in value and (moment := parse_time(value)) is not None:
             return name, self.time(moment)
         if isinstance(value, bool):
             return name, self._texts("yes" if value else "no")

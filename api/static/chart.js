@@ -125,7 +125,7 @@
       bands: [{ series: [1, 2], fill: "rgba(15, 95, 117, 0.13)" }],
       scales: { y: { range: [-reach, reach] } },
       axes: axes(text.estimate + " [%]", 2),
-    }, [chart.at_s, chart.upper_pct, chart.lower_pct, chart.error_pct, chart.mpe_pct, chart.mpe_pct.map((v) => -v)]);
+    }, [chart.at_s, chart.upper_pct, chart.lower_pct, chart.error_pct, chart.mpe_pct, chart.mpe_pct.map((v) => (v === null ? null : -v))]);
   }
 
   fetch(text.source, { headers: { Accept: "application/json" } })

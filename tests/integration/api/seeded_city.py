@@ -237,7 +237,7 @@ def add_alert(
 
 def _raise_alerts(conn: psycopg.Connection[Any], city: City) -> None:
     def meter_alert(kind: str, severity: str, serial: str, rows: list[tuple[str, int]], detail: dict[str, Any]) -> None:
-        span = (hour(rows[0][1]), hour(rows[-1][1]))
+        span = (hour(rows[0][1]), hour(rows[-1][1])) if rows else (hour(24), hour(719))
         subject = (city.meters[serial], None)
         readings = evidence(city, serial, *rows)
         city.findings[kind] = add_finding(conn, kind, severity, subject, span, detail, readings)
@@ -259,10 +259,12 @@ def _raise_alerts(conn: psycopg.Connection[Any], city: City) -> None:
     meter_alert("implausible_rate", "warning", "G-220915", [("before", 609), ("after", 610)],
                 {"step_micro": step("G-220915", 610), "counted": False, "rate_m3ph": 96.6, "max_rate_m3ph": 40.0,
                  "may_be_unregistered_exchange": True})  # fmt: skip
-    meter_alert("error_beyond_mpe", "alarm", "E-10024", [("before", 24), ("after", 719)],
+    meter_alert("error_beyond_mpe", "alarm", "E-10024", [],
                 {"error_pct": -3.42, "std_pct": 0.38, "mpe_pct": 2.0, "p_nonconforming": 0.99991})  # fmt: skip
+    told = [{"code": "zone_not_understood", "text": "the balance leaves too much unexplained", "data": {}}]
+    detail = {"window_start": hour(480).isoformat(), "window_end": hour(719).isoformat(), "reasons": told}
     span, subject = (hour(480), hour(719)), (None, city.zones["DMA-03"])
-    finding = add_finding(conn, "zone_imbalance", "warning", subject, span, {"imbalance_pct": 11.3}, [])
+    finding = add_finding(conn, "zone_imbalance", "warning", subject, span, detail, [])
     city.findings["zone_imbalance"] = finding
     city.alerts["zone_imbalance"] = add_alert(conn, "zone_imbalance", "warning", subject, span, finding)
 

@@ -88,6 +88,12 @@ def test_alert_page_of_an_error_states_uncertainty_and_limit(shared):
         assert part in text
 
 
+def test_alert_page_of_a_zone_tells_the_reasons(shared):
+    path = f"/alerts/{shared.city.alerts['zone_imbalance']}"
+    assert "不平衡量无法解释" in page(shared.client, f"{path}?lang=zh")
+    assert "the balance leaves too much unexplained" in page(shared.client, f"{path}?lang=en")
+
+
 def test_every_alert_has_a_page_in_both_languages(shared):
     for alert_id in shared.city.alerts.values():
         for language in ("en", "zh"):

@@ -96,6 +96,22 @@ def test_a_dismissed_alert_with_a_successor_is_not_revived(running):
     assert f"alert {later}" in answer.json()["detail"]
 
 
+def test_a_confirmation_can_be_taken_back_beside_another_alert(running):
+    """Two alerts on one matter: only reviving the second is refused, not giving one up."""
+    post(running, "stopped", "dismiss", actor=ACTOR, reason=REASON).raise_for_status()
+    subject, span = (running.city.meters["0045-7782"], None), (hour(716), hour(719))
+    with psycopg.connect(running.dsn) as conn:
+        finding = add_finding(conn, "stopped", "warning", subject, span, {}, [])
+        later = add_alert(conn, "stopped", "warning", subject, span, finding)
+    body = {"actor": ACTOR, "reason": "x"}
+    running.client.post(f"/v1/alerts/{later}/confirm", json=body).raise_for_status()
+    taken_back = running.client.post(f"/v1/alerts/{later}/dismiss", json={**body, "revise": True})
+    assert taken_back.json()["state"] == "dismissed"
+    assert post(running, "stopped", "confirm", **body, revise=True).json()["state"] == "confirmed"
+    refused = running.client.post(f"/v1/alerts/{later}/confirm", json={**body, "revise": True})
+    assert refused.status_code == 409
+
+
 def test_a_withdrawn_alert_can_not_be_decided(running):
     running.query("update alert set state = 'withdrawn' where kind = 'stopped' returning 1")
     answer = post(running, "stopped", "confirm", actor=ACTOR, reason=REASON, revise=True)

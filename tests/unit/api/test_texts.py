@@ -47,9 +47,12 @@ def test_every_kind_has_the_verifiers_title_a_story_and_an_advice():
 
 
 def test_every_figure_and_part_that_the_verifier_writes_is_named():
-    source = (FOLDER.parent / "verifier" / "step_findings.py").read_text()
+    source = "".join((FOLDER.parent / "verifier" / name).read_text() for name in ("step_findings.py", "deliveries.py"))
     parts = set(re.findall(r'reading_evidence\("(\w+)"', source))
     assert parts
+    zones = "".join((FOLDER.parent / "verifier" / name).read_text() for name in ("zone_window.py", "zone_findings.py"))
+    reasons = set(re.findall(r'_?[rR]eason\(\s*"(\w+)"', zones))
+    assert {"zone_refused", "zone_not_understood", "no_limit"} <= reasons <= load_catalogue()["reason"].keys()
     assert parts <= load_catalogue()["part"].keys()
     written = set(re.findall(r'"(\w+)": |detail\["(\w+)"\]', source))
     names = {first or second for first, second in written} - {"part", "observed_at", "batch_id", "message_no", "status"}
@@ -58,7 +61,7 @@ def test_every_figure_and_part_that_the_verifier_writes_is_named():
         name for name in names if not texts.has("figure", name) and not texts.has("figure", name.rpartition("_")[0])
     }
     assert len(names) > 15
-    assert unnamed <= {"register_micro"}
+    assert unnamed <= {"register_micro", "message_digest"}
 
 
 def test_the_lists_of_the_field_are_complete():
