@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from psycopg import sql
 
 from store.binary_copy import copy_out
@@ -19,6 +20,7 @@ Connection = psycopg.Connection[Any]
 MAX_MESSAGES: Final = 32_768  # message_no is a smallint
 DIGEST_BYTES: Final = 16
 _HEADS_AT_ONCE: Final = 1_000
+_RUN_GAP: Final = 64  # batch ids no further apart are read together
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +148,24 @@ def repeats_of_batches(connection: Connection, batch_ids: Sequence[int]) -> Read
 
 
 def _rows_of_batches(connection: Connection, table: sql.Identifier, batch_ids: Sequence[int]) -> Readings:
-    ids = [int(batch_id) for batch_id in batch_ids]
+    ids = np.unique(np.asarray(batch_ids, dtype=np.int64))
+    # The block-range index is read once a query: neighbouring batches share one.
+    runs = np.split(ids, np.flatnonzero(np.diff(ids) > _RUN_GAP) + 1) if len(ids) else []
+    rows = np.concatenate([np.empty(0, READING), *(_rows_of_run(connection, table, run) for run in runs)])
+    return rows[np.lexsort((rows["observed_us"], rows["meter_id"]))]
+
+
+def _rows_of_run(connection: Connection, table: sql.Identifier, ids: NDArray[np.int64]) -> Readings:
     span = connection.execute(
-        "select min(min_observed_at), max(max_observed_at) from batch where batch_id = any(%s)", (ids,)
+        "select min(min_observed_at), max(max_observed_at) from batch where batch_id = any(%s)", (ids.tolist(),)
     ).fetchone()
     if span is None or span[0] is None:
         return np.empty(0, READING)
-    # The range of ids suits the block-range index; the range of times leaves other chunks of a hypertable alone.
+    # The range of times leaves other chunks of a hypertable alone.
     query = sql.SQL(
         "select observed_at, register_micro, batch_id, meter_id, status, message_no from {}"
-        " where batch_id between %s and %s and observed_at between %s and %s and batch_id = any(%s)"
+        " where batch_id between %s and %s and observed_at between %s and %s"
     ).format(table)
     with connection.cursor() as cursor:
-        rows = copy_out(cursor, query, (min(ids), max(ids), *span, ids), READING)
-    return rows[np.lexsort((rows["observed_us"], rows["meter_id"]))]
+        rows = copy_out(cursor, query, (int(ids[0]), int(ids[-1]), *span), READING)
+    return rows[np.isin(rows["batch_id"], ids)]

@@ -109,6 +109,15 @@ def test_readings_of_batches_are_those_they_brought(five_meters: Connection) -> 
     assert len(readings_of_batches(five_meters, [])) == 0
 
 
+def test_batches_far_apart_are_read_without_those_between(five_meters: Connection) -> None:
+    first, _ = add_batch(five_meters, 1, 0, 2), add_batch(five_meters, 2, 0, 2)
+    for _ in range(100):
+        next_batch_id(five_meters)
+    far = add_batch(five_meters, 3, 0, 2)
+    rows = readings_of_batches(five_meters, [far, first, far])
+    assert rows["batch_id"].tolist() == [first, first, far, far]
+
+
 def test_counts_that_do_not_add_up_are_refused(five_meters: Connection) -> None:
     batch = BatchRow(next_batch_id(five_meters), "g", RECEIVED, 1, 5, 1, 1, 1, 1, 0, None, None, bytes(16), None)
     with pytest.raises(psycopg.errors.CheckViolation):
