@@ -147,16 +147,7 @@ class _Run:
         return Progress(self.acknowledged, self.readings, self.resent, self.connections)
 
     async def _one_connection(self) -> None:
-        broker = self.broker
-        async with aiomqtt.Client(
-            broker.host,
-            broker.port,
-            username=broker.username,
-            password=broker.password,
-            tls_params=_tls(broker),
-            timeout=self.options.acknowledge_within_s,
-            max_inflight_messages=self.options.in_flight,
-        ) as client:
+        async with _client(self.broker, self.options) as client:
             client.pending_calls_threshold = self.options.in_flight + 1
             self.connections += 1
             if not self.again:
@@ -219,6 +210,21 @@ class _Run:
                 f"{place} has acknowledged nothing for {silent_s:.0f} s ({error}); is it running? "
                 f"{self.acknowledged} messages were acknowledged"
             )
+
+
+def _client(broker: Broker, options: PublishOptions) -> aiomqtt.Client:
+    try:
+        return aiomqtt.Client(
+            broker.host,
+            broker.port,
+            username=broker.username,
+            password=broker.password,
+            tls_params=_tls(broker),
+            timeout=options.acknowledge_within_s,
+            max_inflight_messages=options.in_flight,
+        )
+    except OSError as error:  # ssl.SSLError among them
+        raise PublishError(f"broker {broker.host}:{broker.port}: {error}; check the TLS files of mqtt") from None
 
 
 def _tls(broker: Broker) -> aiomqtt.TLSParameters | None:

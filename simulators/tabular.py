@@ -66,7 +66,7 @@ def read_blocks(path: Path, form: FileFormat, wanted: list[str], block_bytes: in
     except OSError as error:
         reason = error.strerror or str(error)
         raise InvalidInputError(f"{path}: {reason}; give a readable CSV, .gz, .zip or Parquet file") from None
-    except (EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowInvalid) as error:
+    except (EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile, pa.ArrowException) as error:
         raise InvalidInputError(f"{path} is damaged or not of its kind: {error}; fetch it again") from None
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import aiomqtt
 import pytest
@@ -92,6 +93,12 @@ async def test_a_fault_of_the_source_ends_the_run_as_itself(broker: EmbeddedBrok
 async def test_a_broker_that_stays_away_is_given_up_with_a_clear_message() -> None:
     with pytest.raises(PublishError, match=r"broker 127\.0\.0\.1:1 has acknowledged nothing"):
         await publish(numbered(1), Broker("127.0.0.1", 1), PublishOptions(give_up_after_s=0.5))
+
+
+async def test_missing_tls_files_are_told_at_once(tmp_path: Path) -> None:
+    broker = Broker("127.0.0.1", 8883, tls=True, ca_file=str(tmp_path / "absent.pem"))
+    with pytest.raises(PublishError, match=r"No such file.*TLS files"):
+        await publish(numbered(1), broker)
 
 
 def test_broker_urls() -> None:
