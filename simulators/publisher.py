@@ -6,6 +6,7 @@ next one, with the same bytes, so that a receiver recognises them. Order is kept
 
 import asyncio
 import random
+import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -219,7 +220,7 @@ def _client(broker: Broker, options: PublishOptions) -> aiomqtt.Client:
             broker.port,
             username=broker.username,
             password=broker.password,
-            tls_params=_tls(broker),
+            tls_context=_tls(broker),
             timeout=options.acknowledge_within_s,
             max_inflight_messages=options.in_flight,
         )
@@ -227,10 +228,13 @@ def _client(broker: Broker, options: PublishOptions) -> aiomqtt.Client:
         raise PublishError(f"broker {broker.host}:{broker.port}: {error}; check the TLS files of mqtt") from None
 
 
-def _tls(broker: Broker) -> aiomqtt.TLSParameters | None:
+def _tls(broker: Broker) -> ssl.SSLContext | None:
     if not broker.tls:
         return None
-    return aiomqtt.TLSParameters(ca_certs=broker.ca_file, certfile=broker.certificate_file, keyfile=broker.key_file)
+    context = ssl.create_default_context(cafile=broker.ca_file)
+    if broker.certificate_file:
+        context.load_cert_chain(broker.certificate_file, broker.key_file)
+    return context
 
 
 async def _watch(client: aiomqtt.Client) -> None:

@@ -95,10 +95,25 @@ async def test_a_broker_that_stays_away_is_given_up_with_a_clear_message() -> No
         await publish(numbered(1), Broker("127.0.0.1", 1), PublishOptions(give_up_after_s=0.5))
 
 
+async def test_a_sender_that_is_refused_is_told_at_once() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(bytes([0x20, 2, 0, 5]))  # CONNACK, not authorised (MQTT 3.1.1, table 3.1)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        with pytest.raises(PublishError, match="refuses the sender.*user and password"):
+            await publish(numbered(1), Broker("127.0.0.1", port), PublishOptions(give_up_after_s=5.0))
+
+
 async def test_missing_tls_files_are_told_at_once(tmp_path: Path) -> None:
     broker = Broker("127.0.0.1", 8883, tls=True, ca_file=str(tmp_path / "absent.pem"))
     with pytest.raises(PublishError, match=r"No such file.*TLS files"):
-        await publish(numbered(1), broker)
+        await publish(numbered(1), broker, PublishOptions(give_up_after_s=0.5))
 
 
 def test_broker_urls() -> None:
