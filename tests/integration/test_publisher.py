@@ -106,7 +106,7 @@ async def test_a_sender_that_is_refused_is_told_at_once() -> None:
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        with pytest.raises(PublishError, match="refuses the sender.*user and password"):
+        with pytest.raises(PublishError, match=r"refuses the sender.*user and password"):
             await publish(numbered(1), Broker("127.0.0.1", port), PublishOptions(give_up_after_s=5.0))
 
 
