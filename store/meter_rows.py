@@ -16,6 +16,7 @@ REQUIRED: Final = ("meter", "medium", "unit", "resolution")
 ROLES: Final = ("customer", "reference", "check")
 DIRECTIONS: Final = ("import", "export")
 PHASES: Final = ("123", "1", "2", "3")
+_MEDIA: Final = tuple(Medium)
 _PLACE_COLUMNS: Final = ("zone", "zone_since", "installed_on", "start_register", "previous_end_register")
 # The columns of a meter itself and the fields that they fill.
 ATTRIBUTES: Final[Mapping[str, str]] = {
@@ -35,6 +36,9 @@ KNOWN: Final = (
     *_PLACE_COLUMNS,
     *ATTRIBUTES,
 )
+_MICRO_PER_UNIT: Final = {
+    medium: {unit: size * MICRO for unit, size in units.items()} for medium, units in UNITS.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +76,25 @@ def parse_meter_rows(table: Table, zone: ZoneInfo, problems: Problems) -> tuple[
     """
     ignored = check_columns(table, REQUIRED, KNOWN)
     reader, rows = RowReader(table, problems), []
-    given = frozenset(table.columns)
+    given = [field for column, field in ATTRIBUTES.items() if column in table.columns]
     for raw in table.rows:
         before = problems.total
         reader.start(raw)
-        medium_name, serial = reader.choice("medium", tuple(Medium)), reader.name("meter", required=True)
+        medium_name, serial = reader.choice("medium", _MEDIA), reader.name("meter", required=True)
         if not medium_name:
             continue
         medium = Medium(medium_name)
         micro_per_unit = _micro_per_unit(reader, medium)
-        attributes = {
-            field: value for field, value in _attributes(reader, micro_per_unit).items() if _column_of(field) in given
-        }
+        described = _attributes(reader, micro_per_unit)
+        attributes = {field: described[field] for field in given}
         placement = _placement(reader, zone, micro_per_unit)
         if problems.total == before:
             rows.append(MeterRow(raw.line, serial, medium, attributes, placement))
     return rows, ignored
 
 
-def _column_of(field: str) -> str:
-    return next(column for column, filled in ATTRIBUTES.items() if filled == field)
-
-
 def _micro_per_unit(reader: RowReader, medium: Medium) -> Fraction:
-    unit = reader.choice("unit", tuple(UNITS[medium]))
-    return UNITS[medium].get(unit, Fraction(1)) * MICRO
+    return _MICRO_PER_UNIT[medium].get(reader.choice("unit", UNITS[medium]), Fraction(MICRO))
 
 
 def _attributes(reader: RowReader, micro_per_unit: Fraction) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Imports of meters, zones and standards: all or nothing, effective-dated, audited."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -75,7 +76,7 @@ def test_a_first_import_registers_everything_the_file_names(connection: Connecti
     assert customer.register_modulus_micro == 10**8 * 1_000  # eight digits of litres
     assert (reference.resolution_micro, reference.register_modulus_micro) == (10_000, None)
     (stay,) = stays(connection, "0001")
-    assert (stay.service_point, stay.role, stay.multiplier) == ("P1", "customer", 1)
+    assert (stay.service_point, stay.role, stay.multiplier) == ("P1", "customer", Decimal(1))
     assert (stay.start_us, stay.end_us) == (shanghai_midnight_us(2020, 1, 5), None)
     members = zone_named(connection, "Z").members
     assert [(m.installation.role, m.start_us, m.end_us) for m in members] == [

@@ -40,8 +40,8 @@ def arrays(draw: st.DrawFn) -> np.ndarray[Any, Any]:
         if name == "g":
             array[name] = [np.void(draw(st.binary(min_size=16, max_size=16))) for _ in array]
         else:
-            elements = {"allow_nan": False} if kind.kind == "f" else {}
-            array[name] = draw(hnp.arrays(kind, len(array), elements=hnp.from_dtype(kind, **elements)))
+            elements = hnp.from_dtype(kind, allow_nan=False) if kind.kind == "f" else hnp.from_dtype(kind)
+            array[name] = draw(hnp.arrays(kind, len(array), elements=elements))
     return array
 
 

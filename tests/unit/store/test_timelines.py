@@ -35,16 +35,17 @@ def placement(point: str, start: int | None, **values: Any) -> Placement:
 def known(*stays: tuple[str, str, int | None, int | None]) -> Installations:
     """Installations as the database holds them: serial, service point, start, end."""
     installations = Installations()
-    for number, (serial, point, start, end) in enumerate(stays):
+    for row_id, (serial, point, start, end) in enumerate(stays):
         place = Place(point, "customer", "import", "123")
-        installations.add(Stay(row_id=number, serial=serial, place=place, start=year(start), end=year(end)))
+        installations.add(Stay(row_id=row_id, serial=serial, place=place, start=year(start), end=year(end)))
     return installations
 
 
-def spans(installations: Installations) -> list[tuple[str, str, int | None, int | None]]:
-    def number(time: datetime | None) -> int | None:
-        return None if time is None else time.year - 2000
+def number(time: datetime | None) -> int | None:
+    return None if time is None else time.year - 2000
 
+
+def spans(installations: Installations) -> list[tuple[str, str, int | None, int | None]]:
     stays = [stay for stays in installations.by_place.values() for stay in stays]
     rows = [(stay.serial, stay.place.service_point, number(stay.start), number(stay.end)) for stay in stays]
     return sorted(rows, key=lambda row: (row[1], -1 if row[2] is None else row[2]))
@@ -159,16 +160,13 @@ def test_no_meter_is_at_two_places_and_no_place_holds_two_meters(rows: list[tupl
 
 def members(*rows: tuple[str, int | None, int | None]) -> Memberships:
     memberships = Memberships()
-    for number, (zone, start, end) in enumerate(rows):
-        memberships.add(Membership(row_id=number, service_point="P", zone=zone, start=year(start), end=year(end)))
+    for row_id, (zone, start, end) in enumerate(rows):
+        memberships.add(Membership(row_id=row_id, service_point="P", zone=zone, start=year(start), end=year(end)))
     return memberships
 
 
 def zones(memberships: Memberships) -> list[tuple[str, int | None, int | None]]:
-    return [
-        (m.zone, m.start and m.start.year - 2000, m.end and m.end.year - 2000)
-        for m in memberships.by_service_point["P"]
-    ]
+    return [(m.zone, number(m.start), number(m.end)) for m in memberships.by_service_point["P"]]
 
 
 @pytest.mark.parametrize(
