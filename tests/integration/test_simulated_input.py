@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import psycopg
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.codec.rows import Rows
@@ -30,6 +30,7 @@ rows = st.lists(
 )
 
 
+@settings(deadline=None)  # other work may share the machine
 @given(rows, st.sampled_from(["json", "cbor"]), st.sampled_from(list(Medium)), st.booleans())
 def test_the_gateway_reads_what_was_encoded(
     given_rows: list[tuple[str, int, int, int]], encoding: Encoding, medium: Medium, whole_ms: bool

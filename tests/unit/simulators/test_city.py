@@ -42,7 +42,7 @@ def test_the_same_seed_gives_the_same_data_and_another_seed_others(readings: np.
     assert not np.array_equal(City(other).readings(TINY.start, TINY.end), readings)
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(cuts=st.lists(st.integers(0, 10 * 86_400), max_size=6))
 def test_any_cut_of_time_gives_the_same_readings(cuts: list[int]) -> None:
     whole = City(TINY).readings(TINY.start, TINY.end)

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulators.parsing import parse_integers, parse_registers, parse_times
@@ -15,6 +15,7 @@ FORMATS = ["%d/%m/%Y %H:%M:%S", "%Y-%m-%d %H:%M", "%Y%m%d%H%M%S", "%m/%d/%y %I:%
 EPOCH = datetime(1970, 1, 1)
 
 
+@settings(deadline=None)  # other work may share the machine
 @given(st.sampled_from(FORMATS), st.lists(st.datetimes(datetime(1970, 1, 1), datetime(2068, 12, 31)), max_size=20),
        st.lists(st.text(max_size=20), max_size=5))  # fmt: skip
 def test_times_agree_with_strptime(pattern: str, moments: list[datetime], noise: list[str]) -> None:
@@ -68,6 +69,7 @@ decimals = st.decimals(Decimal("-1e13"), Decimal("1e13"), places=7, allow_nan=Fa
 )
 
 
+@settings(deadline=None)  # other work may share the machine
 @given(st.lists(decimals | st.sampled_from([Decimal("4e+05"), Decimal("1e30"), Decimal(0)]), min_size=1),
        st.sampled_from([Fraction(1_000_000), Fraction(1000), Fraction(1), Fraction(1_000_000, 3600), Fraction(10**9)]),
        st.sampled_from([".", ","]))  # fmt: skip

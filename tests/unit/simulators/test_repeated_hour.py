@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulators.local_time import localise, offset_pieces
@@ -66,6 +66,7 @@ def test_meters_and_nights_do_not_mix() -> None:
     assert passes(place_rows(given_rows), given_rows) == "---1221"
 
 
+@settings(deadline=None)  # other work may share the machine
 @given(
     interval_min=st.sampled_from([5, 10, 15, 20, 30, 60]),
     phase_s=st.integers(0, 299),
@@ -104,6 +105,7 @@ def _score(chain: list[tuple[int, int]], usual: int) -> float:
     return total
 
 
+@settings(deadline=None)  # other work may share the machine
 @given(st.lists(st.tuples(st.integers(0, 59), st.integers(10, 14)), min_size=1, max_size=6))
 def test_no_division_is_better_than_the_chosen_one(minutes: list[tuple[int, int]]) -> None:
     edge = [("00:30", 9), ("01:30", 10), ("03:30", 14), ("04:30", 15)]
@@ -117,6 +119,7 @@ def test_no_division_is_better_than_the_chosen_one(minutes: list[tuple[int, int]
     assert _score(chain, usual) == pytest.approx(brute_force(first, before, after, usual))
 
 
+@settings(deadline=None)  # other work may share the machine
 @given(st.lists(st.tuples(st.integers(0, 59), st.integers(0, 5)), min_size=9, max_size=40))
 def test_many_rows_are_all_placed_in_one_of_the_two_passes(minutes: list[tuple[int, int]]) -> None:
     given_rows = rows(*((f"02:{m:02d}", r) for m, r in minutes))
