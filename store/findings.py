@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
@@ -120,7 +121,20 @@ def supersede_findings(connection: Connection, finding_ids: Sequence[int], at: d
 def insert_findings(connection: Connection, drafts: Sequence[FindingDraft], provenance: Provenance) -> None:
     """Puts new findings into force. Raises UniqueViolation where one with the same key is in force."""
     for start in range(0, len(drafts), _AT_ONCE):
-        part = drafts[start : start + _AT_ONCE]
+        # One JSON value: an array parameter would be quoted element by element, which takes ten times as long.
+        part = [
+            {
+                "kind": draft.kind,
+                "severity": draft.severity,
+                "meter_id": draft.meter_id,
+                "zone_id": draft.zone_id,
+                "starts_us": draft.starts_us,
+                "ends_us": draft.ends_us,
+                "detail": draft.detail,
+                "evidence": draft.evidence,
+            }
+            for draft in drafts[start : start + _AT_ONCE]
+        ]
         connection.execute(
             _INSERT,
             (
@@ -128,14 +142,7 @@ def insert_findings(connection: Connection, drafts: Sequence[FindingDraft], prov
                 provenance.commit_seq,
                 provenance.software_version,
                 provenance.settings_digest,
-                [draft.kind for draft in part],
-                [draft.severity for draft in part],
-                [draft.meter_id for draft in part],
-                [draft.zone_id for draft in part],
-                [draft.starts_us for draft in part],
-                [draft.ends_us for draft in part],
-                [Jsonb(draft.detail) for draft in part],
-                [Jsonb(draft.evidence) for draft in part],
+                msgspec.json.encode(part).decode(),
             ),
         )
 
@@ -147,7 +154,7 @@ def note_settings(connection: Connection, digest: str, body: dict[str, Any]) -> 
     )
 
 
-_AT_ONCE = 5_000
+_AT_ONCE = 2_000
 
 _IN_FORCE = """
     select f.finding_id, f.kind, f.severity, f.meter_id, f.zone_id,
@@ -165,8 +172,9 @@ _INSERT = """
     select %s, %s, %s, %s, d.kind, d.severity, coalesce(m.utility_id, z.utility_id), d.meter_id, d.zone_id,
            'epoch'::timestamptz + d.starts_us * interval '1 microsecond',
            'epoch'::timestamptz + d.ends_us * interval '1 microsecond', d.detail, d.evidence
-    from unnest(%s::text[], %s::text[], %s::integer[], %s::integer[], %s::bigint[], %s::bigint[], %s::jsonb[],
-                %s::jsonb[]) with ordinality
+    from rows from (json_to_recordset(%s::json)
+         as (kind text, severity text, meter_id integer, zone_id integer, starts_us bigint, ends_us bigint,
+             detail jsonb, evidence jsonb)) with ordinality
          as d (kind, severity, meter_id, zone_id, starts_us, ends_us, detail, evidence, n)
     left join meter m on m.meter_id = d.meter_id
     left join zone z on z.zone_id = d.zone_id
