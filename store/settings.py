@@ -1,7 +1,5 @@
 """Settings of the database connection."""
 
-from typing import Annotated
-
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
@@ -11,15 +9,12 @@ class DatabaseSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     # A plain text that is left out of every repr: it may hold a password.
-    dsn: Annotated[
-        str,
-        Field(
-            default="",
-            repr=False,
-            description="Connection string or URL of PostgreSQL, e.g. postgresql://user@host/meterproof."
-            " Empty: the embedded server.",
-        ),
-    ]
+    dsn: str = Field(
+        default="",
+        repr=False,
+        description="Connection string or URL of PostgreSQL, e.g. postgresql://user@host/meterproof."
+        " Empty: the embedded server.",
+    )
     pool_min: int = Field(default=1, ge=0, le=1000, description="Connections kept open.")
     pool_max: int = Field(default=8, ge=1, le=1000, description="Connections at most, per process.")
     pool_timeout_s: float = Field(default=30.0, gt=0, description="How long to wait for a free connection [s].")

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +14,13 @@ from gateway.settings import MqttSettings
 from meterproof.commands.registering import register_serials
 from meterproof.console import err, print_figures, print_json
 from meterproof.embedded.runtime import find_servers
+from meterproof.patience import PatientConnection, wait_for
 from meterproof.settings import Settings
 from metrology.errors import InvalidInputError, MeterproofError
 from simulators.accounting import HELD_ROW, Accounting, Held, account
 from simulators.mapping import load_mapping
-from simulators.publisher import Broker, publish
+from simulators.publisher import Broker, PublishOptions, publish
+from simulators.publisher import Progress as Published
 from simulators.replay import ReplayPlan, load_replay
 from store.database import Connection, connect
 from store.progress import findings_by_kind, quarantined_rows, system_progress
@@ -45,6 +46,9 @@ def replay(
     ] = False,
     rejects: Annotated[Path | None, typer.Option(help="Write the lines that can't be read to this CSV file.")] = None,
     readings_per_message: Annotated[int, typer.Option(min=1, max=10_000, help="Readings in a message.")] = 500,
+    pace: Annotated[
+        float | None, typer.Option(min=1, help="Readings a second; as fast as the broker takes them.")
+    ] = None,
     timeout_s: Annotated[float, typer.Option(min=1, help="Give up when nothing moves for this long [s].")] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -61,7 +65,8 @@ def replay(
         before = _held(conn, plan, meter_ids)
         begun_seq = system_progress(conn).commit_seq
         conn.commit()
-    result = _run(settings, settings.mqtt, plan, meter_ids, begun_seq, timeout_s)
+    options = PublishOptions(readings_per_s=pace)
+    result = _run(settings, settings.mqtt, plan, meter_ids, begun_seq, options, timeout_s)
     figures = _figures(settings, plan, before, result)
     if as_json:
         print_json(figures)
@@ -94,53 +99,42 @@ def _run(
     plan: ReplayPlan,
     meter_ids: NDArray[np.int64],
     begun_seq: int,
+    options: PublishOptions,
     timeout_s: float,
 ) -> _Result:
     result = _Result()
+    store = PatientConnection(settings.database, timeout_s)
     with _progress_display() as display:
         sent = display.add_task("published", total=len(plan.rows))
         taken = display.add_task("committed", total=len(plan.rows))
-        done = asyncio.run(
-            publish(plan.messages(), publisher_broker(mqtt), None, lambda p: display.update(sent, completed=p.readings))
-        )
-        result.published_s, result.resent = result.elapsed(), done.resent
-        with connect(settings.database) as conn:
-            conn.autocommit = True
 
-            def committed() -> int:
-                count = system_progress(conn, begun_seq).readings_in
-                display.update(taken, completed=min(count, len(plan.rows)))
-                return count
+        def on_published(progress: Published) -> None:
+            display.update(sent, completed=progress.readings)
 
-            _wait(committed, len(plan.rows), timeout_s)
-            result.held = _held(conn, plan, meter_ids)
+        def committed() -> int:
+            count = store.ask(lambda conn: system_progress(conn, begun_seq)).readings_in
+            display.update(taken, completed=min(count, len(plan.rows)))
+            return count
+
+        def look() -> None:
+            result.held = store.ask(lambda conn: _held(conn, plan, meter_ids))
             result.accounting = account(plan, result.held)
-            while not result.accounting.complete:  # redelivered messages count twice above: look at the lines
-                count = system_progress(conn, begun_seq).readings_in
-                if not _wait(committed, count + 1, timeout_s):
-                    break
-                result.held = _held(conn, plan, meter_ids)
-                result.accounting = account(plan, result.held)
-            result.committed_s = result.elapsed()
-            last = system_progress(conn).commit_seq
-            display.add_task("verified", total=None)
-            if not _wait(lambda: system_progress(conn).verified_seq, last, timeout_s):
-                err.print("not verified in time: does `meterproof serve verifier` run?", style="yellow")
-            result.verified_s = result.elapsed()
+
+        done = asyncio.run(publish(plan.messages(), publisher_broker(mqtt), options, on_published))
+        result.published_s, result.resent = result.elapsed(), done.resent
+        wait_for(committed, len(plan.rows), timeout_s)
+        look()
+        # Messages that were delivered twice count twice above, so it is the lines that decide.
+        while not result.accounting.complete and wait_for(committed, committed() + 1, timeout_s):
+            look()
+        result.committed_s = result.elapsed()
+        last_seq = store.ask(system_progress).commit_seq
+        display.add_task("verified", total=None)
+        if not wait_for(lambda: store.ask(system_progress).verified_seq, last_seq, timeout_s):
+            err.print("not verified in time: does `meterproof serve verifier` run?", style="yellow")
+        result.verified_s = result.elapsed()
+    store.close()
     return result
-
-
-def _wait(current: Callable[[], int], target: int, timeout_s: float) -> bool:
-    """Wait until the figure reaches the target; False when it did not move for the time."""
-    figure, moved_at = current(), time.monotonic()
-    while figure < target:
-        time.sleep(0.2)
-        newer = current()
-        if newer != figure:
-            figure, moved_at = newer, time.monotonic()
-        elif time.monotonic() - moved_at > timeout_s:
-            return False
-    return True
 
 
 def publisher_broker(mqtt: MqttSettings) -> Broker:
