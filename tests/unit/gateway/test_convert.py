@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.convert import observed_us_of, register_micro_of, status_of
@@ -17,6 +17,7 @@ def test_times_as_texts_and_milliseconds_side_by_side():
     assert bad.tolist() == [False, False, True, False, True, True]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63 // 1000), 2**63 // 1000)))
 def test_milliseconds_are_exact(values):
     observed_us, bad = observed_us_of(values)
@@ -24,6 +25,7 @@ def test_milliseconds_are_exact(values):
     assert not bad.any()
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.codec.timetext import parse_rfc3339
@@ -26,6 +26,7 @@ def _render(moment: datetime, decimals: int, use_z: bool, separator: str) -> str
     return f"{moment.year:04d}-{text}{'.' + fraction if decimals else ''}{zone}"
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TIMES, st.integers(0, 9), st.booleans(), st.sampled_from("Tt ")), max_size=20))
 def test_agrees_with_datetime_for_any_offset_and_decimals(cases):
     texts = [_render(*case) for case in cases]
@@ -39,6 +40,7 @@ def test_agrees_with_datetime_for_any_offset_and_decimals(cases):
     assert observed_us.tolist() == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=40) | st.text("0123456789-:TZ+. ", min_size=18, max_size=30), max_size=10))
 def test_arbitrary_text_is_refused_or_a_time_that_datetime_reads_alike(texts):
     observed_us, bad = parse_rfc3339(texts)
