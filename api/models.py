@@ -220,6 +220,8 @@ class AlertFinding(Answer):
 class Alert(AlertSummary):
     """An alert with its findings and history."""
 
+    meter_id: int | None = Field(exclude=True, description="For this software's own use.")
+
     events: list[AlertEvent]
     finding_items: list[AlertFinding] = Field(description="The latest findings, those in force first.")
 

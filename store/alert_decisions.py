@@ -16,6 +16,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from metrology.errors import InvalidInputError, NotFoundError, StateConflictError
+from store.alerts import VERIFIER
 
 MAX_ACTOR_LENGTH = 100
 MAX_REASON_LENGTH = 2000
@@ -43,7 +44,7 @@ REVISED_FROM = {Decision.DISMISS: "confirmed", Decision.CONFIRM: "dismissed"}
 
 
 class MissingFieldError(InvalidInputError):
-    """A field that the decision needs is empty or too long; `field` names it."""
+    """A field that the decision needs is empty, too long or not to be used; `field` names it."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -109,6 +110,8 @@ def _check_fields(decision: Decision, actor: str, reason: str) -> None:
         raise MissingFieldError("reason", f"reason is empty; to {decision} an alert, state what the decision rests on")
     if len(reason) > MAX_REASON_LENGTH:
         raise MissingFieldError("reason", f"reason has {len(reason)} characters; use at most {MAX_REASON_LENGTH}")
+    if actor.casefold() == VERIFIER:
+        raise MissingFieldError("actor", f"actor = {actor!r} is the software's own name; give a person's")
     for field, text in (("actor", actor), ("reason", reason)):
         if any(ord(char) < 32 and char not in "\n\r\t" for char in text):
             raise MissingFieldError(field, f"{field} holds a control character; write plain text")

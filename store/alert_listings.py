@@ -119,6 +119,22 @@ def list_alert_findings(conn: psycopg.Connection[Any], alert_id: int, limit: int
     return fetch_rows(conn, query, {"alert_id": alert_id, "limit": limit})
 
 
+def list_zone_assessments(conn: psycopg.Connection[Any], zone: tuple[str, str], limit: int) -> list[Row]:
+    """The assessments of the last window of a zone (utility, code), the largest probability first."""
+    query = sql.SQL("""
+        select m.serial, s.window_start, s.window_end, s.error_pct, s.std_pct, s.mpe_pct, s.p_nonconforming, s.outcome,
+               s.reasons
+        from zone z
+        join utility u on u.utility_id = z.utility_id
+        join assessment s on s.zone_id = z.zone_id
+        join meter m on m.meter_id = s.meter_id
+        where u.code = %(utility)s and z.code = %(zone)s
+            and s.window_end = (select max(window_end) from assessment where zone_id = z.zone_id)
+        order by s.p_nonconforming desc nulls last, abs(s.error_pct) desc nulls last, m.serial limit %(limit)s
+    """)
+    return fetch_rows(conn, query, {"utility": zone[0], "zone": zone[1], "limit": limit})
+
+
 def list_assessments(conn: psycopg.Connection[Any], meter_id: int, limit: int) -> list[Row]:
     """The latest assessments of a meter's error against a zone's reference, in order of time.
 

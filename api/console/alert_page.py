@@ -19,7 +19,8 @@ from store.alert_decisions import (
     DecisionConflictError,
     MissingFieldError,
 )
-from store.alert_listings import find_alert, list_assessments
+from store.alert_listings import list_assessments, list_zone_assessments
+from store.alerts import VERIFIER
 
 MAX_EVIDENCE_ROWS = 40
 _MAX_ASSESSMENT_ROWS = 12
@@ -68,6 +69,8 @@ def alert_values(
 def form_after_error(error: MeterproofError, actor: str, reason: str, texts: Texts) -> FormState:
     """The form as it was typed, with the error in the reader's words."""
     if isinstance(error, MissingFieldError):
+        if error.field == "actor" and actor.strip().casefold() == VERIFIER:
+            return FormState(actor, reason, texts("error_actor_reserved"), error.field)
         limit = MAX_ACTOR_LENGTH if error.field == "actor" else MAX_REASON_LENGTH
         return FormState(actor, reason, texts(f"error_{error.field}", limit=limit), error.field)
     if isinstance(error, DecisionConflictError):
@@ -118,10 +121,11 @@ def _reasons(reasons: object, texts: Texts) -> list[dict[str, str]]:
 
 
 def _assessments(conn: psycopg.Connection[Any], alert: Alert, texts: Texts) -> list[dict[str, Any]]:
-    if alert.kind != "error_beyond_mpe":
-        return []
-    row = find_alert(conn, alert.alert_id)
-    if row is None or row["meter_id"] is None:
-        return []
-    rows = list_assessments(conn, row["meter_id"], _MAX_ASSESSMENT_ROWS)
-    return [{**row, "reasons": _reasons(row["reasons"], texts)} for row in reversed(rows)]
+    """Of a meter, the latest windows; of a zone, its meters in the last window."""
+    if alert.kind == "zone_imbalance" and alert.zone:
+        rows = list_zone_assessments(conn, (alert.utility, alert.zone), MAX_EVIDENCE_ROWS)
+    elif alert.kind == "error_beyond_mpe" and alert.meter_id is not None:
+        rows = list(reversed(list_assessments(conn, alert.meter_id, _MAX_ASSESSMENT_ROWS)))
+    else:
+        rows = []
+    return [{"serial": None, **row, "reasons": _reasons(row["reasons"], texts)} for row in rows]

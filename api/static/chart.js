@@ -111,6 +111,8 @@
     const sizes = (values) => values.filter((v) => v !== null).map(Math.abs);
     const close = Math.max(...sizes(chart.mpe_pct), ...sizes(chart.error_pct));
     const reach = Math.min(Math.max(close, ...sizes(chart.lower_pct), ...sizes(chart.upper_pct)), 2 * close) * 1.1;
+    const only = (outcome, wanted) => chart.error_pct.map((v, i) => ((chart.outcomes[i] === outcome) === wanted ? v : null));
+    const dots = { width: 0, paths: () => null, value: percent };
     const edge = { stroke: "rgba(15, 95, 117, 0.35)", width: 1, points: { show: false }, value: percent };
     draw({
       height: 340,
@@ -118,14 +120,16 @@
         timeSeries,
         { ...edge, label: text.interval + " +" },
         { ...edge, label: text.interval + " −" },
-        { label: text.estimate, stroke: line, width: 2, points: { show: chart.at_s.length < 150, size: 6, fill: line }, value: percent },
+        { label: text.estimate, stroke: line, width: 2, points: { show: false }, value: percent },
+        { label: text.withheld, ...dots, points: { show: true, size: 7, width: 1.5, fill: "#fff", stroke: "#8b999f" } },
+        { label: text.estimate, ...dots, class: "u-silent", points: { show: chart.at_s.length < 150, size: 6, fill: line, stroke: line } },
         { ...limit, label: text.limits + " +" },
         { ...limit, label: text.limits + " −" },
       ],
       bands: [{ series: [1, 2], fill: "rgba(15, 95, 117, 0.13)" }],
       scales: { y: { range: [-reach, reach] } },
       axes: axes(text.estimate + " [%]", 2),
-    }, [chart.at_s, chart.upper_pct, chart.lower_pct, chart.error_pct, chart.mpe_pct, chart.mpe_pct.map((v) => (v === null ? null : -v))]);
+    }, [chart.at_s, chart.upper_pct, chart.lower_pct, chart.error_pct, only("withheld", true), only("withheld", false), chart.mpe_pct, chart.mpe_pct.map((v) => (v === null ? null : -v))]);
   }
 
   fetch(text.source, { headers: { Accept: "application/json" } })

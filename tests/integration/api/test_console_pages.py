@@ -94,6 +94,23 @@ def test_alert_page_of_a_zone_tells_the_reasons(shared):
     assert "the balance leaves too much unexplained" in page(shared.client, f"{path}?lang=en")
 
 
+def test_verdicts_that_were_withheld_say_why(running):
+    """The zone's page shows its meters in the last window; a meter without a limit has none to show."""
+    running.query(
+        """insert into assessment (zone_id, meter_id, window_start, window_end, error_pct, std_pct, mpe_pct,
+                p_nonconforming, outcome, reasons, assessed_at, commit_seq, software_version, settings_digest)
+           select %s, meter_id, %s, %s, -1.5, 0.5, null, null, 'withheld', '[{"code": "no_limit", "text": "none"}]',
+                  now(), 1, '0.1.0', digest
+           from meter, settings_snapshot where serial like '0045-778_' returning 1""",
+        running.city.zones["DMA-03"],
+        hour(400),
+        hour(700),
+    )
+    text = page(running.client, f"/alerts/{running.city.alerts['zone_imbalance']}?lang=en")
+    assert text.count("No limit is stated for this meter") == 3
+    assert "0045-7783" in text
+
+
 def test_every_alert_has_a_page_in_both_languages(shared):
     for alert_id in shared.city.alerts.values():
         for language in ("en", "zh"):

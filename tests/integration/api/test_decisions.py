@@ -52,6 +52,7 @@ def test_acknowledge_then_confirm_leaves_events_and_audit(running):
         ("acknowledge", {"actor": "x" * 101}, "actor"),
         ("acknowledge", {"actor": "a\u0000b"}, "actor"),
         ("acknowledge", {}, "actor"),
+        ("acknowledge", {"actor": " Verifier"}, "actor"),
         ("acknowledge", {"actor": ACTOR, "why": "?"}, "why"),
         ("acknowledge", {"actor": 7}, "actor"),
     ],
