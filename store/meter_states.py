@@ -104,6 +104,23 @@ def read_after(connection: Connection, table: str, meter_ids: Ids, after_us: Ids
         return copy_out(cursor, query, (_ints(meter_ids), _ints(after_us), earliest, time_bound(until_us)), READING)
 
 
+def count_after(connection: Connection, meter_ids: Ids, after_us: Ids, until_us: int) -> NDArray[np.int64]:
+    """How many rows of `reading` each meter has later than its `after_us`, up to `until_us`, shape (M,)."""
+    with connection.cursor() as cursor:
+        rows = copy_out(
+            cursor,
+            "select s.n, (select count(*) from reading r where r.meter_id = s.meter_id"
+            "  and r.observed_at > 'epoch'::timestamptz + s.after_us * interval '1 microsecond'"
+            "  and r.observed_at >= %s and r.observed_at <= %s)"
+            " from unnest(%s::integer[], %s::bigint[]) with ordinality s (meter_id, after_us, n)",
+            (time_bound(int(min(after_us))), time_bound(until_us), _ints(meter_ids), _ints(after_us)),
+            np.dtype([("n", "<i8"), ("readings", "<i8")]),
+        )
+    counts = np.empty(len(rows), dtype=np.int64)
+    counts[rows["n"] - 1] = rows["readings"]
+    return counts
+
+
 def batch_receipts(connection: Connection, batch_ids: Ids) -> dict[int, tuple[int, int]]:
     """Of these batches, commit_seq and time of receipt [us since 1970]."""
     rows = connection.execute(

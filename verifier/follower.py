@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -21,7 +21,7 @@ from verifier.arrays import NEVER_US, Mask, Structured
 from verifier.deliveries import duplicate_findings, future_findings, placeable
 from verifier.facts_cache import FactsCache
 from verifier.kinds import STEP_KINDS, FindingKind
-from verifier.resume import Resumed, resume
+from verifier.resume import portions, read_again, resume
 from verifier.sequences import one_valued
 from verifier.settings import VerifierSettings
 from verifier.step_findings import is_owned, owned_from_us, write_findings
@@ -88,7 +88,7 @@ class Follower:
         replaced = [self._deliveries(connection, heads, readings, provenance)]
         believed = rows[placeable(rows, _received_us(heads), self._settings.steps)]
         if len(believed):
-            replaced.append(self._steps(connection, believed, last_seq, provenance))
+            replaced += self._steps(connection, believed, last_seq, provenance)
             if self._zone_assessor is not None:
                 ids = np.unique(believed["meter_id"]).tolist()
                 span_us = int(believed["observed_us"].min()), int(believed["observed_us"].max())
@@ -118,44 +118,44 @@ class Follower:
             drafts += fresh
         return replace_findings(connection, known, drafts, provenance)
 
-    def _steps(self, connection: Connection, rows: Structured, last_seq: int, provenance: Provenance) -> Replaced:
+    def _steps(
+        self, connection: Connection, rows: Structured, last_seq: int, provenance: Provenance
+    ) -> Iterator[Replaced]:
         meter_ids = np.unique(rows["meter_id"])
-        facts = self._facts.of(connection, meter_ids)
-        resumed = resume(connection, rows, facts.meters, last_seq, self._settings.steps)
-        ordered = one_valued(resumed.rows)
-        pos = np.searchsorted(meter_ids, ordered.readings["meter_id"])
+        resumed = resume(connection, rows, self._facts.of(connection, meter_ids).meters)
+        going_on = resumed.states[~resumed.reread]
+        if len(going_on):
+            own = ~resumed.reread[np.searchsorted(meter_ids, rows["meter_id"])]
+            # With nothing open there are no findings to renew, unless it was told to have stopped or to run backwards.
+            told = going_on["stopped"]["observed_us"], going_on["reversed"]["observed_us"]
+            may_renew = (told[0] != NEVER_US) | (told[1] != NEVER_US)
+            yield self._check(connection, going_on, rows[own], may_renew, provenance)
+        if resumed.reread.any():
+            states, most = resumed.states[resumed.reread], self._settings.follower.max_readings
+            for part in portions(connection, states, resumed.until_us, most):
+                held = read_again(connection, part, resumed.until_us, last_seq, self._settings.steps)
+                yield self._check(connection, part, held, np.ones(len(part), dtype=np.bool_), provenance)
+
+    def _check(
+        self, connection: Connection, states: Structured, rows: Structured, may_renew: Mask, provenance: Provenance
+    ) -> Replaced:
+        facts = self._facts.of(connection, states["meter_id"])
+        ordered = one_valued(rows)
+        pos = np.searchsorted(states["meter_id"], ordered.readings["meter_id"])
         span_us = round(self._settings.follower.checkpoint_s * _SECOND_US)
-        checked = check_steps(resumed.states, ordered.readings, pos, facts, self._settings.steps, span_us)
-        drafts = write_findings(checked, resumed.states, ordered.conflicts, self._settings.steps)
-        from_us, states = _with_owned_findings(resumed)
+        checked = check_steps(states, ordered.readings, pos, facts, self._settings.steps, span_us)
+        drafts = write_findings(checked, states, ordered.conflicts, self._settings.steps)
+        renewing = {int(state["meter_id"]): state for state in states[may_renew]}
+        from_us = {meter_id: owned_from_us(state) for meter_id, state in renewing.items()}
         known = [
             stored
-            for stored in findings_in_force(connection, list(STEP_KINDS), from_us)
-            if is_owned(stored.draft, states[stored.draft.meter_id or 0])
+            for stored in findings_in_force(connection, STEP_KINDS, from_us)
+            if is_owned(stored.draft, renewing[stored.draft.meter_id or 0])
         ]
         replaced = replace_findings(connection, known, drafts, provenance)
         save_states(connection, checked.states)
         save_checkpoints(connection, checked.checkpoints, span_us)
         return replaced
-
-
-def _with_owned_findings(resumed: Resumed) -> tuple[dict[int, int], dict[int, np.void]]:
-    """The meters that may have findings in force which the checks conclude about anew: from when on, and the state.
-
-    A meter going on with nothing open has none, unless it was told to have stopped or to run backwards.
-    """
-    states = resumed.states
-    may: Mask = (
-        resumed.reread
-        | (states["stopped"]["observed_us"] != NEVER_US)
-        | (states["reversed"]["observed_us"] != NEVER_US)
-    )
-    chosen = states[may]
-    ids = chosen["meter_id"].tolist()
-    return (
-        {meter_id: owned_from_us(state) for meter_id, state in zip(ids, chosen, strict=True)},
-        dict(zip(ids, chosen, strict=True)),
-    )
 
 
 def _received_us(heads: Sequence[BatchHead]) -> dict[int, int]:
