@@ -4,8 +4,9 @@ A register is an integer in millionths of a kWh (electricity) or of a m³ (water
 (`register_micro`, int64). Conversion factors are exact fractions; only the last step rounds, half to even.
 """
 
+import re
 from collections.abc import Sequence
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from fractions import Fraction
 
@@ -16,7 +17,10 @@ from metrology.errors import InvalidInputError
 
 MICRO = 1_000_000
 MAX_REGISTER_MICRO = 2**62  # leaves room for differences and rollovers within int64
-_MAX_EXACT_FLOAT = 2.0**53  # beyond, a float64 can't hold every integer
+# Python's own Decimal would also take "1_000", blanks, digits of other scripts, "NaN" and "Infinity".
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?")
+# Text to float64 and the product each round by half a unit in the last place: below 2**51 the sum is under a half.
+_MAX_EXACT_FLOAT = 2.0**51
 
 
 class Medium(StrEnum):
@@ -160,7 +164,7 @@ def floats_to_micro(
     """Registers given as floats [unit], shape (n,), to millionths, with a mask of those that can't be had exactly.
 
     A value is not exact (mask True, result 0) when it is not finite or so large that a float64 can't tell
-    neighbouring millionths apart (2**53 of them); such a register must be sent as a decimal string.
+    neighbouring millionths apart after scaling (2**51 of them); such a register must be sent as a decimal string.
     """
     scaled = values * (micro_per_value.numerator / micro_per_value.denominator)
     inexact = ~(np.abs(scaled) < _MAX_EXACT_FLOAT)  # True for NaN as well
@@ -181,10 +185,9 @@ def decimals_to_micro(texts: Sequence[str], micro_per_value: Fraction) -> tuple[
 
 
 def _decimal_to_micro(text: str, micro_per_value: Fraction) -> int | None:
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
+    if not _DECIMAL.fullmatch(text):
         return None
+    value = Decimal(text)
     # The exponent's bound keeps a short text such as 1e999999 from becoming a huge integer.
     if not value.is_finite() or value.adjusted() > 18:
         return None

@@ -31,14 +31,16 @@ def note_repeats(
     held: NDArray[np.void],
     own_digests: NDArray[np.void],
 ) -> None:
-    """Notes in `reading_repeat`, by meter and message, the rows of a batch that are held from another message.
+    """Notes in `reading_repeat`, by meter and message, the rows of a batch that were sent before.
+
+    Before means in another message, or earlier in the same one. A redelivery of a message leaves nothing new.
 
     `variant_of` gives each row's place in `held`, what is held for each variant with `batch_id` and `message_no`;
     `own_digests` is the digest of each of the batch's messages, V16.
     """
     digests = own_digests[rows["message_no"]]
     repeated = _words(digests) != _words(_held_digests(connection, held, rows["batch_id"][0], own_digests)[variant_of])
-    again = np.flatnonzero(repeated.any(axis=1))
+    again = np.flatnonzero(repeated.any(axis=1) | _twice_in_message(rows["message_no"], variant_of))
     if not len(again):
         return
     high, low = _words(digests[again]).T
@@ -58,6 +60,15 @@ def note_repeats(
     repeats["meter_id"] = rows["meter_id"][again[starts]]
     repeats["message_digest"] = digests[again[starts]]
     _insert_repeats(connection, repeats)
+
+
+def _twice_in_message(message_no: NDArray[np.int16], variant_of: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """True for a row whose variant stands in the same message before it."""
+    order = np.lexsort((np.arange(len(variant_of)), variant_of, message_no))
+    same = (np.diff(message_no[order]) == 0) & (np.diff(variant_of[order]) == 0)
+    twice = np.zeros(len(order), dtype=np.bool_)
+    twice[order[1:][same]] = True
+    return twice
 
 
 def _insert_repeats(connection: Connection, repeats: NDArray[np.void]) -> None:

@@ -8,22 +8,19 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-import uvicorn
 from prometheus_client import CollectorRegistry, start_http_server
+from psycopg_pool import ConnectionPool
 
-from api.app import create_app
-from gateway.service import GatewayService
 from meterproof.embedded.runtime import embedded_servers, find_servers
 from meterproof.settings import Settings
 from meterproof.supervisor import Component, run_components
 from meterproof.version import software_version
 from metrology.errors import InvalidInputError
-from store.database import connect, open_pool
+from store.database import Connection, connect, open_pool
 from store.migrate import migrate
-from verifier.service import VerifierService
-from verifier.zone_assessor import ZoneAssessor
 
 log = logging.getLogger(__name__)
+Pool = ConnectionPool[Connection]
 
 
 class Role(StrEnum):
@@ -61,28 +58,45 @@ def _roles(role: Role) -> list[Role]:
 def serve_roles(settings: Settings, roles: list[Role], parent_pid: int = 0) -> BaseException | None:
     """Run the roles in this process until a signal; the error that ended one of them, or None."""
     registry = CollectorRegistry()
-    version = software_version()
+    makers = {Role.GATEWAY: _gateway, Role.VERIFIER: _verifier, Role.API: _api}
     with open_pool(settings.database) as pool:
-        components: dict[str, Component] = {}
-        if Role.GATEWAY in roles:
-            if settings.mqtt is None:
-                raise InvalidInputError("the section mqtt is not set; name the broker in mqtt.url and mqtt.client_id")
-            components["gateway"] = GatewayService(settings.gateway, settings.mqtt, pool, registry).run
-        if Role.VERIFIER in roles:
-            assessor = ZoneAssessor(settings.verifier)
-            components["verifier"] = VerifierService(settings.verifier, pool, registry, version, assessor).run
-        if Role.API in roles:
-            app = create_app(settings.api, pool, registry, version)
-            components["api"] = http_component(app, settings.api.host, settings.api.port)
-        else:
+        components = {role.value: makers[role](settings, pool, registry) for role in roles}
+        if Role.API not in roles:
             _serve_metrics(settings, roles, registry)
         return run_components(components, parent_pid)
+
+
+# A process loads only what its roles run: the mathematics take a second to import, the HTTP interface another half.
+# ruff: noqa: PLC0415
+def _gateway(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Component:
+    from gateway.service import GatewayService
+
+    if settings.mqtt is None:
+        raise InvalidInputError("the section mqtt is not set; name the broker in mqtt.url and mqtt.client_id")
+    return GatewayService(settings.gateway, settings.mqtt, pool, registry).run
+
+
+def _verifier(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Component:
+    from verifier.service import VerifierService
+    from verifier.zone_assessor import ZoneAssessor
+
+    assessor = ZoneAssessor(settings.verifier)
+    return VerifierService(settings.verifier, pool, registry, software_version(), assessor).run
+
+
+def _api(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Component:
+    from api.app import create_app
+
+    app = create_app(settings.api, pool, registry, software_version())
+    return http_component(app, settings.api.host, settings.api.port)
 
 
 def http_component(app: Callable[..., Any], host: str, port: int) -> Component:
     """An ASGI application as a component; it is drained when the stop event is set."""
 
     def run(stop: threading.Event) -> None:
+        import uvicorn
+
         config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="on")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, name="uvicorn")

@@ -49,7 +49,7 @@ def broker_program() -> Path:
 class EmbeddedBroker:
     """One broker with its data in `folder`; started, stopped and started again on the same port."""
 
-    def __init__(self, folder: Path, sync_interval: str = "1s", ack_wait: str = "60s") -> None:
+    def __init__(self, folder: Path, sync_interval: str = "1s", ack_wait: str = "10s") -> None:
         self.folder = folder.absolute()
         self.port = 0
         self._client_port = 0

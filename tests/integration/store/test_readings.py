@@ -82,7 +82,9 @@ class Model:
         times = []
         for message_no, (digest, variants) in enumerate(messages):
             self.digests[batch_id, message_no] = digest
-            for variant in variants:
+            for position, variant in enumerate(variants):
+                if variant in variants[:position]:
+                    self._note(digest, variant, batch_id)
                 key = (variant.meter_id, variant.observed_us)
                 held = self.readings.get(key)
                 if held is None:
@@ -103,9 +105,12 @@ class Model:
 
     def _repeat(self, held: tuple[int, int], digest: bytes, variant: Variant, batch_id: int) -> None:
         if self.digests[held] != digest:
-            noted = self.repeats.setdefault((variant.meter_id, digest), (batch_id, set()))
-            if noted[0] == batch_id:
-                noted[1].add(variant)
+            self._note(digest, variant, batch_id)
+
+    def _note(self, digest: bytes, variant: Variant, batch_id: int) -> None:
+        noted = self.repeats.setdefault((variant.meter_id, digest), (batch_id, set()))
+        if noted[0] == batch_id:
+            noted[1].add(variant)
 
     def reading_rows(self) -> list[tuple[int, ...]]:
         return sorted(
