@@ -249,3 +249,26 @@ def test_changed_settings_and_registry_check_a_meter_anew(make_city):
     city.deliver([(1, 11, 100.13)])
     city.follow()
     assert city.query("select total_micro from meter_state") == [(1_300_000,)]
+
+
+def test_late_readings_go_back_to_a_checkpoint_not_to_the_first_reading(make_city):
+    city = make_city(meters=1)
+    points = course(1, 24 * 40)
+    late = points.pop(24 * 39 + 5)
+    city.deliver(points)
+    city.follow()
+    # Close ones daily, older ones every eighth day.
+    days = [
+        row[0] for row in city.query("select (anchor_at::date - date '2026-01-01') from meter_checkpoint order by 1")
+    ]
+    epoch_days = START_US // (24 * HOUR_US)
+    assert days[-8:] == list(range(32, 40))
+    assert all((epoch_days + day) % 8 == 0 for day in days[:-8])
+    assert len(days) <= 8 + 5
+    # Were it to begin with the first reading again, the total would now lack what is deleted here.
+    city.connection.execute("delete from reading where observed_at < timestamptz '2026-01-31+00'")
+    city.connection.commit()
+    city.deliver([late])
+    city.follow()
+    assert city.query("select total_micro from meter_state") == [((24 * 40 - 1) * 10_000,)]
+    assert city.kinds() == []
