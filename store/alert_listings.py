@@ -1,7 +1,7 @@
 """Alerts for the inbox, and everything that belongs to one alert: its findings, decisions and assessments."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -15,10 +15,12 @@ _ALERT_COLUMNS = sql.SQL("""
     a.opened_at, a.starts_at, a.last_at, a.findings, a.latest_finding_id
 """)
 _ALERT_TABLES = sql.SQL("""
-    from alert a
     join utility u on u.utility_id = a.utility_id
     left join meter m on m.meter_id = a.meter_id
     left join zone z on z.zone_id = a.zone_id
+""")
+# Looked up for the rows of one page only.
+_PLACE = sql.SQL("""
     left join lateral (
         select sp.code as service_point, pz.code as zone
         from installation i
@@ -44,6 +46,18 @@ class AlertFilter:
     zone: str | None = None
 
 
+_IN_ZONE: Final = """
+    a.alert_id in (
+        select of_zone.alert_id from zone pz join alert of_zone on of_zone.zone_id = pz.zone_id where pz.code = %(zone)s
+        union all
+        select of_meter.alert_id
+        from zone pz
+        join zone_membership zm on zm.zone_id = pz.zone_id
+        join installation i on i.service_point_id = zm.service_point_id
+        join alert of_meter on of_meter.meter_id = i.meter_id
+        where pz.code = %(zone)s and zm.during @> of_meter.last_at and i.during @> of_meter.last_at)"""
+
+
 def _conditions(wanted: AlertFilter) -> Conditions:
     where = Conditions()
     where.add("a.state = any(%(states)s)", states=list(wanted.states) if wanted.states else None)
@@ -52,7 +66,7 @@ def _conditions(wanted: AlertFilter) -> Conditions:
     where.add("coalesce(m.medium, z.medium) = %(medium)s", medium=wanted.medium)
     where.add("u.code = %(utility)s", utility=wanted.utility)
     where.add("m.serial = %(serial)s", serial=wanted.serial)
-    where.add("coalesce(z.code, place.zone) = %(zone)s", zone=wanted.zone)
+    where.add(_IN_ZONE, zone=wanted.zone)
     return where
 
 
@@ -65,24 +79,27 @@ def list_alerts(
         # 'alarm' sorts before 'warning'.
         where.add("(a.severity, -a.alert_id) > (%(after_severity)s, %(after_id)s)",
                   after_severity=after[0], after_id=-after[1])  # fmt: skip
-    query = sql.SQL("select {} {} {} order by a.severity, -a.alert_id limit %(limit)s").format(
-        _ALERT_COLUMNS, _ALERT_TABLES, where.where()
-    )
+    query = sql.SQL("""
+        with page as (select a.* from alert a {tables} {where} order by a.severity, -a.alert_id limit %(limit)s)
+        select {columns} from page a {tables} {place} order by a.severity, -a.alert_id
+    """).format(columns=_ALERT_COLUMNS, tables=_ALERT_TABLES, place=_PLACE, where=where.where())
     return fetch_rows(conn, query, {**where.params, "limit": limit})
 
 
 def find_alert(conn: psycopg.Connection[Any], alert_id: int) -> Row | None:
     """One alert, or None."""
-    query = sql.SQL("select {} {} where a.alert_id = %(alert_id)s").format(_ALERT_COLUMNS, _ALERT_TABLES)
+    query = sql.SQL("select {} from alert a {} {} where a.alert_id = %(alert_id)s").format(
+        _ALERT_COLUMNS, _ALERT_TABLES, _PLACE
+    )
     return next(iter(fetch_rows(conn, query, {"alert_id": alert_id})), None)
 
 
 def count_alerts(conn: psycopg.Connection[Any], wanted: AlertFilter) -> list[Row]:
     """How many alerts there are by state, kind and severity, under the filter."""
     where = _conditions(wanted)
-    query = sql.SQL("select a.state, a.kind, a.severity, count(*) as alerts {} {} group by 1, 2, 3").format(
-        _ALERT_TABLES, where.where()
-    )
+    query = sql.SQL(
+        "select a.state, a.kind, a.severity, count(*) as alerts from alert a {} {} group by 1, 2, 3"
+    ).format(_ALERT_TABLES, where.where())
     return fetch_rows(conn, query, where.params)
 
 

@@ -6,7 +6,7 @@ Every list takes `after`, the key of the last row seen, and returns at most `lim
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -43,6 +43,15 @@ class MeterFilter:
     zone: str | None = None
 
 
+_IN_ZONE: Final = """
+    m.meter_id in (
+        select i.meter_id
+        from zone z
+        join zone_membership zm on zm.zone_id = z.zone_id and zm.during @> now()
+        join installation i on i.service_point_id = zm.service_point_id and i.during @> now()
+        where z.code = %(zone)s)"""
+
+
 def list_meters(
     conn: psycopg.Connection[Any], wanted: MeterFilter, after: tuple[int, str] | None, limit: int
 ) -> list[Row]:
@@ -51,7 +60,7 @@ def list_meters(
     where.add("u.code = %(utility)s", utility=wanted.utility)
     where.add("m.medium = %(medium)s", medium=wanted.medium)
     where.add("m.lot = %(lot)s", lot=wanted.lot)
-    where.add("place.zone = %(zone)s", zone=wanted.zone)
+    where.add(_IN_ZONE, zone=wanted.zone)
     if after:
         where.add("(m.utility_id, m.serial) > (%(after_utility)s, %(after_serial)s)",
                   after_utility=after[0], after_serial=after[1])  # fmt: skip
