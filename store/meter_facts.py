@@ -52,7 +52,10 @@ def load_meter_records(connection: Connection, meter_ids: Sequence[int]) -> list
         " from meter m join utility u using (utility_id) where m.meter_id = any(%s) order by m.meter_id",
         (ids,),
     ).fetchall()
-    return [MeterRecord(*row, installations=tuple(places.get(row[0], ()))) for row in rows]
+    return [
+        MeterRecord(meter_id, utility, serial, medium, model, resolution, modulus, tuple(places.get(meter_id, ())))
+        for meter_id, utility, serial, medium, model, resolution, modulus in rows
+    ]
 
 
 def registry_version(connection: Connection) -> int:

@@ -67,6 +67,15 @@ def plausible_rise(rows: MeterRows, start: int, end: int, settings: StepSettings
     return float(rows.max_rate[end]) * (elapsed_us + settings.rate_time_slack_s * 1e6) + rows.resolution_micro
 
 
+def _plausible_fall(rows: MeterRows, start: int, end: int, settings: StepSettings) -> float:
+    """The most the register can have run back [millionths]; beyond it, the step is between two registers or times.
+
+    Running back at full rate is believed for the horizon at most: a reading dated years off must not count.
+    """
+    elapsed_us = min(int(rows.observed_us[end] - rows.observed_us[start]), settings.return_horizon_s * 1e6)
+    return float(rows.max_rate[end]) * (elapsed_us + settings.rate_time_slack_s * 1e6) + rows.resolution_micro
+
+
 def scan(rows: MeterRows, suspects: Rows, settings: StepSettings) -> list[Excursion]:
     """The excursions among a meter's rows; `suspects` numbers, ascending, the rows whose step is not in order."""
     found: list[Excursion] = []
@@ -167,7 +176,7 @@ def _new_level(rows: MeterRows, before: int, first: int, stop: int, closed: bool
         kind, counted = FindingKind.RESET, False
     else:
         kind = FindingKind.BACKWARD_STEP
-        counted = old - new <= most  # else no meter can have run back so far: another register is meant
+        counted = old - new <= _plausible_fall(rows, before, first, settings)
     reach_us = int(rows.observed_us[first]) + round(settings.return_horizon_s * 1e6)
     if closed:
         reach_us = max(reach_us, int(rows.observed_us[stop - 1]))

@@ -148,6 +148,12 @@ def test_a_backward_step_counts_only_as_far_as_a_meter_can_run_back():
         assert outcome.total == pytest.approx(0.58 - (drop if counted else 0))
 
 
+def test_a_first_reading_dated_years_too_early_does_not_count_against_the_total():
+    outcome = check(readings([(-16 * 365 * 24, 500.0), *hourly(0, [200.0 + 0.01 * hour for hour in range(10)])]))
+    assert [f.detail["counted"] for f in outcome.of_kind("backward_step")] == [False]
+    assert outcome.total == pytest.approx(0.09)
+
+
 def test_a_register_that_keeps_running_backwards_is_an_alarm_told_once():
     backwards = readings(hourly(0, [50.0 + 0.02 * min(hour, 5) - 0.015 * max(0, hour - 5) for hour in range(80)]))
     [alarm] = check(backwards).of_kind("reversed_running")
