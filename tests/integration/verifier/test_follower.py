@@ -8,6 +8,9 @@ import pytest
 
 from store.batches import next_batch_id
 from store.findings import Provenance, Replaced
+from store.pending import PendingRow, insert_pending
+from store.registry_import import import_meters
+from store.tables import parse_csv
 from verifier.settings import FollowerSettings, VerifierSettings
 
 START_RECEIVED = datetime(2027, 2, 5, tzinfo=UTC)
@@ -272,3 +275,19 @@ def test_late_readings_go_back_to_a_checkpoint_not_to_the_first_reading(make_cit
     city.follow()
     assert city.query("select total_micro from meter_state") == [((24 * 40 - 1) * 10_000,)]
     assert city.kinds() == []
+
+
+def test_released_readings_of_a_late_registered_meter_are_followed(make_city):
+    city = make_city()
+    city.deliver(course(1, 10))
+    city.follow()
+    hours = [(hour, 50_000_000 + 10_000 * hour) for hour in range(10) if hour not in (4, 5, 6)]
+    rows = [PendingRow(1, "late", "water", START_US + hour * HOUR_US, value, 0, 1, 0) for hour, value in hours]
+    insert_pending(city.connection, rows)
+    table = parse_csv("meter,medium,unit,resolution\nlate,water,m3,0.001", "meters.csv")
+    released = import_meters(city.connection, table, utility="u", time_zone="UTC", actor="test").released
+    city.connection.commit()
+    assert released == 7
+    assert city.follow() == 1
+    assert city.kinds() == ["gap"]
+    assert city.query("select total_micro from meter_state order by meter_id") == [(90_000,), (90_000,)]
