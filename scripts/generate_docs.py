@@ -1,25 +1,28 @@
-"""Writes the generated pages anew: docs/settings.md, docs/openapi.json and docs/regulations/. A test holds them current."""
+"""Writes the generated pages anew: docs/settings.md, docs/openapi.json, docs/regulations/. Tests hold them current."""
 
-import json
 import sys
 import types
 import typing
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from api.openapi import openapi_document
 from meterproof.settings import Settings
+from meterproof.version import software_version
+from metrology.regulation import load_regulations
+from metrology.regulation_page import index_page, regulation_page
 
 DOCS = Path(__file__).parents[1] / "docs"
 INTRODUCTION = """\
 # Settings
 
-A TOML file (`meterproof.toml` in the working folder, or `--config FILE`) below environment variables: the setting `dsn` in the section
-`database` is `METERPROOF_DATABASE__DSN`. An unknown name is an error. `meterproof check-config` prints what is in force.
+A TOML file (`meterproof.toml` in the working folder, or `--config FILE`) below environment variables: the setting
+`dsn` in the section `database` is `METERPROOF_DATABASE__DSN`. An unknown name is an error. `meterproof check-config`
+prints what is in force.
 
 This page is written by `make docs` from the settings' definitions.
 """
@@ -35,7 +38,8 @@ def settings_page() -> str:
 
 def _section(path: str, model: type[BaseModel]) -> str:
     summary = (model.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
-    lines = [f"## `[{path}]`", "", " ".join(summary.split()), "", "| Setting | Type | Default | Meaning |", "|---|---|---|---|"]
+    lines = [f"## `[{path}]`", "", " ".join(summary.split()), ""]
+    lines += ["| Setting | Type | Default | Meaning |", "|---|---|---|---|"]
     nested = []
     for name, field in model.model_fields.items():
         inner = _model_of(field)
@@ -75,28 +79,21 @@ def _default(field: FieldInfo) -> str:
     return f"`{list(value)}`" if isinstance(value, tuple) else f"`{value}`"
 
 
-def openapi_document() -> str:
-    """docs/openapi.json: the HTTP interface."""
-    from api.app import create_app  # noqa: PLC0415  # the settings' page needs no application
-    from api.settings import ApiSettings  # noqa: PLC0415
-
-    app = create_app(ApiSettings(), typing.cast("Any", None), CollectorRegistry(), "0")
-    document = app.openapi()
-    document["info"]["version"] = "current"
-    return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+def regulation_pages() -> dict[str, str]:
+    """docs/regulations/: a page for each regulation and the index."""
+    regulations = load_regulations()
+    pages = {f"{regulation.id}.md": regulation_page(regulation) for regulation in regulations}
+    return pages | {"README.md": index_page(regulations)}
 
 
 def main() -> int:
-    """Write the pages; with --check only say which are out of date (exit 1)."""
-    pages = {DOCS / "settings.md": settings_page(), DOCS / "openapi.json": openapi_document()}
-    stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    if "--check" in sys.argv:
-        for path in stale:
-            print(f"out of date: {path.name}; run: make docs")  # noqa: T201  # a script's only voice
-        return 1 if stale else 0
-    for path in stale:
-        path.write_text(pages[path], encoding="utf-8")
-        print(f"wrote {path.name}")  # noqa: T201
+    """Write the pages that are out of date."""
+    pages = {DOCS / "settings.md": settings_page(), DOCS / "openapi.json": openapi_document(software_version())}
+    pages |= {DOCS / "regulations" / name: text for name, text in regulation_pages().items()}
+    for path, text in pages.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.name}")  # noqa: T201  # a script's only voice
     return 0
 
 

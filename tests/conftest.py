@@ -11,10 +11,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from store.migrate import migrate
 
 from meterproof.embedded.broker import EmbeddedBroker
 from meterproof.embedded.postgres import EmbeddedPostgres
+from store.migrate import migrate
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
