@@ -11,7 +11,8 @@ from simulators.truth import TruthItem, TruthLedger
 
 _WITHDRAWN: Final = "withdrawn"
 ZONE_KINDS: Final = frozenset({"zone_imbalance"})
-_WINDOW_KINDS: Final = frozenset({"error_beyond_mpe"})  # they speak of a balance's window
+# Their start may lie before the fault: a balance speaks of a window, a stand-still begins with the last movement.
+_WINDOW_KINDS: Final = frozenset({"error_beyond_mpe", "stopped"})
 _VERDICTS: Final = ("right", "harmless", "false")
 
 
@@ -111,10 +112,11 @@ def score(
     """Judges alerts (fields kind, utility, meter, zone, starts_at, opened_at, state) by the ledger.
 
     An alert tells a fault if it names the meter and a kind that fits, and starts no earlier than `tolerance` before
-    the fault and no later than that after its end. A balance speaks of a window, which may begin before the fault:
-    there the start is not asked. Withdrawn alerts and other utilities' don't count. The delay is counted in the data's
-    time, from the fault's beginning to the alert's start or to `detected_at[(kind, meter)]`, the time of the data that
-    brought the alert about, where the caller knows it; an alert brought about before the fault does not tell it.
+    the fault and no later than that after its end. A balance speaks of a window and a stand-still begins with the
+    last movement, which may lie before the fault: there the start is not asked. Withdrawn alerts and other
+    utilities' don't count. The delay is counted in the data's time, from the fault's beginning to the alert's start
+    or to `detected_at[(kind, meter)]`, the time of the data that brought the alert about, where the caller knows
+    it; an alert brought about before the fault does not tell it.
     """
     given = [entry if isinstance(entry, Alert) else Alert.from_dict(entry) for entry in alerts]
     mine = [alert for alert in given if alert.utility == truth.utility]
