@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from store.pending import PendingRow
 from store.quarantine import QuarantineRow
 from store.readings import READING
 
+T = TypeVar("T")
 SERIAL_LENGTH_MAX = 128
 REASONS = tuple(Reason)
 _CODE = {reason: code for code, reason in enumerate(REASONS)}
@@ -101,7 +102,7 @@ def _columns_of(usable: Sequence[tuple[int, Decoded, Rows]], identities: Identit
         row_no=np.arange(n) - np.repeat(starts, counts),
         meter=_chained([rows.meter for _, _, rows in usable]),
         meter_id=meter_id,
-        medium=np.repeat(np.array([MEDIUM_CODE[rows.medium] for _, _, rows in usable], dtype=np.int8), counts),
+        medium=_media_of([rows for _, _, rows in usable], counts),
         observed_us=np.empty(0, dtype=np.int64),
         register_micro=np.empty(0, dtype=np.int64),
         status=np.empty(0, dtype=np.int16),
@@ -115,16 +116,43 @@ def _columns_of(usable: Sequence[tuple[int, Decoded, Rows]], identities: Identit
     return columns
 
 
+def _media_of(messages: Sequence[Rows], counts: Sequence[int]) -> NDArray[np.int8]:
+    """Each row's medium as its code: one a message, or one a row where a message says so."""
+    media = [rows.medium for rows in messages if not isinstance(rows.medium, list)]
+    if len(media) == len(messages):
+        return np.repeat(np.array([MEDIUM_CODE[medium] for medium in media], dtype=np.int8), counts)
+    each = [_spread(rows.medium, n) for rows, n in zip(messages, counts, strict=True)]
+    return np.array([MEDIUM_CODE[medium] for medium in _chained(each)], dtype=np.int8)
+
+
+def _spread(values: T | list[T], n: int) -> list[T]:
+    """A column of n values, where one may stand for all."""
+    return values if isinstance(values, list) else [values] * n
+
+
+def _factors_of(messages: Sequence[Rows], counts: Sequence[int]) -> tuple[list[tuple[str, Medium]], NDArray[np.intp]]:
+    """The units that occur, with their medium, and each row's place among them."""
+    factor_nos: dict[tuple[Any, Any], int] = {}
+    if not any(type(rows.medium) is list or type(rows.unit) is list for rows in messages):
+        factor_of = [factor_nos.setdefault((rows.unit, rows.medium), len(factor_nos)) for rows in messages]
+        return list(factor_nos), np.repeat(factor_of, counts)
+    pairs = chain.from_iterable(
+        zip(_spread(rows.unit, n), _spread(rows.medium, n), strict=True)
+        for rows, n in zip(messages, counts, strict=True)
+    )
+    factor_of = [factor_nos.setdefault(pair, len(factor_nos)) for pair in pairs]
+    return list(factor_nos), np.array(factor_of, dtype=np.intp)
+
+
 def _convert(columns: _Columns, messages: Sequence[Rows], counts: Sequence[int]) -> None:
     """Fill in times, registers and statuses; reject what is none."""
     columns.observed_us, bad = observed_us_of(_chained([rows.observed_at for rows in messages]))
     columns.reject(bad, Reason.OBSERVED_AT_INVALID)
-    factor_nos: dict[tuple[str, Medium], int] = {}
-    factor_of = [factor_nos.setdefault((rows.unit, rows.medium), len(factor_nos)) for rows in messages]
+    factors, factor_of = _factors_of(messages, counts)
     columns.register_micro, invalid, inexact = register_micro_of(
         _chained([rows.register for rows in messages]),
-        [micro_per_unit(unit, medium) for unit, medium in factor_nos],
-        np.repeat(factor_of, counts),
+        [micro_per_unit(unit, medium) for unit, medium in factors],
+        factor_of,
     )
     columns.reject(invalid, Reason.REGISTER_INVALID)
     columns.reject(inexact, Reason.REGISTER_INEXACT)

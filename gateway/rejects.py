@@ -48,7 +48,9 @@ def _detail(message: Rows | None, reason: Reason, rows: Sequence[int]) -> str:
     shown = [f"row {row}: {name} {as_sent.get(row) or show(column[row])}" for row in rows[:_SHOWN_MAX]]
     more = f" and {len(rows) - _SHOWN_MAX} more" if len(rows) > _SHOWN_MAX else ""
     if reason == Reason.MEDIUM_MISMATCH and message:
-        more += f", sent as {message.medium}"
+        medium = message.medium
+        sent = sorted({medium[row] for row in rows}) if isinstance(medium, list) else [medium]
+        more += f", sent as {' and '.join(sent)}"
     return explain(reason, ", ".join(shown) + more)
 
 

@@ -20,11 +20,12 @@ class Rows:
     """The readings of one message, columns of equal length n, nothing converted yet.
 
     `observed_at`: RFC 3339 texts or integers [ms since 1970 UTC]; `register`: floats or decimal texts [unit].
+    `medium` and `unit` stand for every row, or are lists of length n where one message holds meters of several media.
     A row named in `rejects` holds fillers of the right type.
     """
 
-    medium: Medium
-    unit: str
+    medium: Medium | list[Medium]
+    unit: str | list[str]
     meter: list[str]
     observed_at: list[str | int] | list[str] | list[int]
     register: list[float | str] | list[float] | list[str]

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from gateway.batch import assemble
-from gateway.decode import Message, decode, message_digest
+from gateway.codec.rows import Rows
+from gateway.decode import Decoded, Message, decode, message_digest
 from gateway.identity import MEDIUM_CODE, IdentityCache, IdentityMap
 from gateway.settings import GatewaySettings
 from metrology.quantities import Medium
@@ -54,6 +55,26 @@ def test_the_same_serial_at_two_utilities_is_two_meters_and_zeros_count():
     ]
     assert reasons(result) == {"medium_mismatch": (1,)}
     assert (result.readings_in, result.rejected) == (5, 1)
+
+
+def test_one_message_may_hold_meters_of_several_media():
+    rows = Rows(
+        medium=[Medium.GAS, Medium.ELECTRICITY, Medium.WATER],
+        unit=["m3", "Wh", "L"],
+        meter=["0042", "42", "42"],
+        observed_at=[NOW_US // 1000] * 3,
+        register=["1.5", "2000", "3"],
+        status=[0, 0, 0],
+    )
+    several = Decoded(message("south"), b"d" * 16, "south", rows)
+    result = assemble([several, decode(message("north"), SETTINGS)], IDENTITIES, SETTINGS, batch_id=11)
+    assert result.readings.tolist() == [
+        (NOW_US, 1_500_000, 11, 9, 0, 0),
+        (NOW_US, 2_000_000, 11, 7, 0, 0),
+        (NOW_US, 1_000_000, 11, 5, 0, 1),
+    ]
+    assert reasons(result) == {"medium_mismatch": (2,)}
+    assert "sent as water" in result.quarantine[0].detail
 
 
 def test_message_numbers_count_messages_without_readings_too():
