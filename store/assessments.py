@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
+from store.binary_copy import copy_out
 from store.findings import Provenance
 
 Connection = psycopg.Connection[Any]
@@ -40,29 +43,24 @@ class DayOutcome(NamedTuple):
     p_nonconforming: float
 
 
-class ReadingSpan(NamedTuple):
-    """The first and last reading of a meter."""
+def balanced_meters(connection: Connection) -> NDArray[np.void]:
+    """All pairs (meter_id, zone_id) of meters that take part in a balance: a zone's customers and references.
 
-    first_at: datetime
-    last_at: datetime
-
-
-def zone_progress(connection: Connection, zone_id: int) -> datetime | None:
-    """Up to when the zone was assessed; locks it against another verifier until the transaction ends."""
-    row = connection.execute(
-        "select assessed_through from zone_state where zone_id = %s for update", (zone_id,)
-    ).fetchone()
-    return None if row is None else row[0]
+    A zone's references also take part in the zone around it, as customers there. Zones that never had a reference of
+    their own have no balance and are left out. Sorted.
+    """
+    with connection.cursor() as cursor:
+        pairs = copy_out(cursor, _BALANCED_METERS, (), np.dtype([("meter_id", "<i4"), ("zone_id", "<i4")]))
+    return np.sort(pairs)
 
 
-def zones_in_step(connection: Connection, zone_ids: Sequence[int], from_at: datetime, to_at: datetime) -> set[int]:
-    """Those of the zones for which readings in [from_at, to_at] can complete no further day and change no past one."""
-    rows = connection.execute(
-        "select zone_id from zone_state where zone_id = any(%s) and assessed_through <= %s"
-        " and assessed_through + interval '1 day' > %s",
-        (list(zone_ids), from_at, to_at),
-    ).fetchall()
-    return {row[0] for row in rows}
+def zone_progress(connection: Connection, zone_ids: Sequence[int]) -> dict[int, datetime]:
+    """Up to when each zone was assessed, if ever. Call under the follower's lock: another verifier would change it."""
+    return dict(
+        connection.execute(
+            "select zone_id, assessed_through from zone_state where zone_id = any(%s)", (list(zone_ids),)
+        ).fetchall()
+    )
 
 
 def set_zone_progress(connection: Connection, zone_id: int, through: datetime) -> None:
@@ -74,15 +72,14 @@ def set_zone_progress(connection: Connection, zone_id: int, through: datetime) -
     )
 
 
-def reading_spans(connection: Connection, meter_ids: Sequence[int]) -> dict[int, ReadingSpan]:
-    """The first and last reading of each meter that has any."""
-    rows = connection.execute(
-        "select m.id, f.observed_at, l.observed_at from unnest(%s::int[]) m(id),"
-        " lateral (select observed_at from reading where meter_id = m.id order by observed_at limit 1) f,"
-        " lateral (select observed_at from reading where meter_id = m.id order by observed_at desc limit 1) l",
+def first_reading(connection: Connection, meter_ids: Sequence[int]) -> datetime | None:
+    """The earliest reading of any of the meters."""
+    row = connection.execute(
+        "select min(f.observed_at) from unnest(%s::int[]) m(id),"
+        " lateral (select observed_at from reading where meter_id = m.id order by observed_at limit 1) f",
         ([int(meter_id) for meter_id in meter_ids],),
-    ).fetchall()
-    return {row[0]: ReadingSpan(row[1], row[2]) for row in rows}
+    ).fetchone()
+    return row[0] if row else None
 
 
 def child_zones(connection: Connection, zone_id: int) -> set[int]:
@@ -109,7 +106,7 @@ def expired_standards(connection: Connection, meter_ids: Sequence[int], on: date
 def put_assessments(
     connection: Connection, zone_id: int, rows: Sequence[AssessmentRow], provenance: Provenance
 ) -> None:
-    """Write the outcomes; one of the same meter, zone and window's end is replaced: later data changed it."""
+    """Write all outcomes of a zone's days; what was concluded before for the same windows' ends is replaced."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into assessment (zone_id, meter_id, window_start, window_end, error_pct, std_pct, mpe_pct,"
@@ -127,6 +124,11 @@ def put_assessments(
                 for r in rows
             ],
         )  # fmt: skip
+        # Who was assessed then and takes part no more (the registry was corrected) has no outcome.
+        cursor.execute(
+            "delete from assessment where zone_id = %s and window_end = any(%s) and commit_seq <> %s",
+            (zone_id, list({r.window_end for r in rows}), provenance.commit_seq),
+        )
 
 
 def nonconforming_days(connection: Connection, meter_ids: Sequence[int]) -> list[DayOutcome]:
@@ -148,3 +150,16 @@ def refused_days(connection: Connection, zone_id: int, codes: Sequence[str]) -> 
         " order by window_end, meter_id",
         (zone_id, list(codes)),
     ).fetchall()
+
+
+_BALANCED_METERS = """
+    with own as (
+        select i.meter_id, m.zone_id, i.role
+        from installation i join zone_membership m using (service_point_id)
+        where i.during && m.during and i.role in ('customer', 'reference')),
+    pairs as (
+        select meter_id, zone_id from own
+        union select o.meter_id, z.parent_zone_id from own o join zone z using (zone_id)
+        where o.role = 'reference' and z.parent_zone_id is not null)
+    select meter_id, zone_id from pairs
+    where zone_id in (select zone_id from own where role = 'reference')"""

@@ -78,8 +78,9 @@ class BalanceSettings(BaseModel):
         default=3, description="Nonconforming on this many successive days before an alert is raised [d]."
     )
     late_member_s: Annotated[float, Field(ge=0)] = Field(
-        default=6 * 3600.0,
-        description="A day is assessed this long after its end even if some member has not read yet [s].",
+        default=7 * 3600.0,
+        description="A day is assessed when a member has read this long past its end: late members have so much time,"
+        " and it must exceed steps.return_horizon_s, so that a glitch at the day's end is known as one [s].",
     )
 
     @field_validator("regulation_electricity", "regulation_water", "regulation_gas", "sufficiency", "refusal")

@@ -13,7 +13,7 @@ import psycopg
 from store.alerts import AlertChanges, sync_alerts
 from store.batches import BatchHead, batches_after, conflicts_of_batches, readings_of_batches, repeats_of_batches
 from store.cursor import lock_cursor, move_cursor
-from store.findings import Provenance, Replaced, findings_in_force, note_settings, replace_findings
+from store.findings import FindingDraft, Provenance, Replaced, findings_in_force, note_settings, replace_findings
 from store.meter_states import save_checkpoints, save_states
 from store.progress import VERIFIER
 from store.times import to_micros
@@ -35,11 +35,11 @@ class ZoneAssessor(Protocol):
     """Brings the assessments of zones up to date, within the transaction that followed the readings."""
 
     def assess_due(
-        self, connection: Connection, meter_ids: Sequence[int], span_us: tuple[int, int], provenance: Provenance
+        self, connection: Connection, rows: Structured, findings: Sequence[FindingDraft], provenance: Provenance
     ) -> list[Replaced]:
-        """Assesses what is due in the zones of these meters; returns what became of their findings.
+        """Assesses what is due in the zones of new readings (READING); returns what became of the zones' findings.
 
-        `span_us`: the earliest and the latest of the new readings [us since 1970].
+        `findings`: those on the readings' meters that came into force or went out of it.
         """
         ...
 
@@ -90,9 +90,8 @@ class Follower:
         if len(believed):
             replaced += self._steps(connection, believed, last_seq, provenance)
             if self._zone_assessor is not None:
-                ids = np.unique(believed["meter_id"]).tolist()
-                span_us = int(believed["observed_us"].min()), int(believed["observed_us"].max())
-                replaced += self._zone_assessor.assess_due(connection, ids, span_us, provenance)
+                touched = [draft for one in replaced for draft in one.touched]
+                replaced += self._zone_assessor.assess_due(connection, believed, touched, provenance)
         alerts = sync_alerts(connection, [draft for one in replaced for draft in one.touched], now)
         move_cursor(connection, VERIFIER, last_seq)
         return Followed(len(heads), len(rows), last_seq, replaced, alerts)

@@ -78,6 +78,13 @@ def read_again(
     held = np.concatenate(
         [read_after(connection, table, ids, after_us, until_us) for table in ("reading", "reading_conflict")]
     )
+    return followed_and_placeable(connection, held, last_seq, settings)
+
+
+def followed_and_placeable(
+    connection: Connection, held: Structured, last_seq: int, settings: StepSettings
+) -> Structured:
+    """Of these rows (READING) those of batches up to `last_seq` whose time can be believed."""
     receipts = batch_receipts(connection, np.unique(held["batch_id"]))
     followed = [batch_id for batch_id, (commit_seq, _) in receipts.items() if commit_seq <= last_seq]
     held = held[np.isin(held["batch_id"], followed)]

@@ -1,8 +1,8 @@
 """Settings of the verifier: every threshold of the checks on register steps, with its default and its reason."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from verifier.balance_settings import BalanceSettings
 
@@ -150,3 +150,10 @@ class VerifierSettings(_Section):
     steps: StepSettings = Field(default=StepSettings(), description="Thresholds common to all media.")
     balance: BalanceSettings = Field(default=BalanceSettings(), description="How zones are balanced and meters judged.")
     follower: FollowerSettings = Field(default=FollowerSettings(), description="How batches are followed.")
+
+    @model_validator(mode="after")
+    def _days_are_settled(self) -> Self:
+        late_s, horizon_s = self.balance.late_member_s, self.steps.return_horizon_s
+        if late_s <= horizon_s:
+            raise ValueError(f"balance.late_member_s = {late_s:g} must exceed steps.return_horizon_s = {horizon_s:g}")
+        return self

@@ -9,109 +9,116 @@ import psycopg
 from metrology.quantities import Medium
 from store.assessments import (
     AssessmentRow,
+    first_reading,
     nonconforming_days,
     put_assessments,
-    reading_spans,
     refused_days,
     set_zone_progress,
     zone_progress,
-    zones_in_step,
 )
-from store.findings import Provenance, Replaced, findings_in_force, replace_findings
-from store.registry import load_zone, zones_of_meters
+from store.findings import FindingDraft, Provenance, Replaced, findings_in_force, replace_findings
+from store.registry import load_zone
 from store.times import to_datetime, to_micros
+from verifier.arrays import Structured
 from verifier.kinds import FindingKind
 from verifier.settings import VerifierSettings
-from verifier.zone_findings import IMBALANCE_REASONS, error_findings, faults_at, imbalance_findings, spoiling_findings
-from verifier.zone_members import ZoneMeters, load_series, load_zone_meters, member_series, reference_faults
+from verifier.zone_due import MARGIN_US, News, ZoneIndex, due_ends, news_of_meters
+from verifier.zone_findings import (
+    IMBALANCE_REASONS,
+    error_findings,
+    faults_at,
+    imbalance_findings,
+    is_spoiling,
+    spoiling_findings,
+)
+from verifier.zone_members import (
+    ZoneMeters,
+    first_in_window,
+    load_series,
+    load_zone_meters,
+    member_series,
+    reference_faults,
+)
 from verifier.zone_window import DAY_US, MeterAssessment, ZoneFacts, assess_window
 
 Connection = psycopg.Connection[Any]
-
-
-def due_ends(
-    spans_us: Sequence[tuple[int, int]],
-    members: int,
-    through_us: int | None,
-    touched_us: int,
-    settings: VerifierSettings,
-) -> range:
-    """The ends of the days of a zone that are to be assessed now [us since 1970]. Pure.
-
-    `spans_us`: first and last reading of each meter that has any, of `members` in all; `through_us`: the end of the
-    last day assessed; `touched_us`: the earliest reading that is new. A day is complete when every member has read
-    past it, or when any has read `late_member_s` past it. A new reading before `through_us` sets the zone back to its
-    day; it can change nothing beyond the longest window that holds it.
-    """
-    if not spans_us:
-        return range(0)
-    complete = max(last for _, last in spans_us) - int(settings.balance.late_member_s * 1e6)
-    if len(spans_us) == members:
-        complete = max(complete, min(last for _, last in spans_us))
-    last_end = complete // DAY_US * DAY_US
-    shortest, longest = settings.balance.windows_days[-1] * DAY_US, settings.balance.windows_days[0] * DAY_US
-    first_end = -(-min(first for first, _ in spans_us) // DAY_US) * DAY_US + shortest
-    if through_us is None:
-        return range(first_end, last_end + 1, DAY_US)
-    touched_end = (touched_us // DAY_US + 1) * DAY_US
-    ends = range(max(first_end, min(through_us + DAY_US, touched_end)), last_end + 1, DAY_US)
-    if touched_end <= through_us:
-        # What lies between the late reading's reach and the last assessed day stays as it is.
-        reach = touched_end + longest
-        ends = range(ends.start, (last_end if reach > through_us else min(reach, last_end)) + 1, DAY_US)
-    return ends
+_DAYS_AT_ONCE = 28  # whose readings are held in memory together
 
 
 class ZoneAssessor:
-    """Brings the assessments of the zones of given meters, and the findings that rest on them, up to date."""
+    """Brings the assessments of the zones of given meters, and the findings that rest on them, up to date.
+
+    An outcome depends on the readings up to `late_member_s` past its window's end and on the findings in force alone,
+    not on the order in which they came. Not to be shared between threads.
+    """
 
     def __init__(self, settings: VerifierSettings) -> None:
         self._settings = settings
         self._longest_us = settings.balance.windows_days[0] * DAY_US
+        self._index = ZoneIndex()
 
     def assess_due(
-        self, connection: Connection, meter_ids: Sequence[int], span_us: tuple[int, int], provenance: Provenance
+        self, connection: Connection, rows: Structured, findings: Sequence[FindingDraft], provenance: Provenance
     ) -> list[Replaced]:
-        """Assess every due day of the meters' zones, and return what became of their findings.
+        """Assess every due day of the zones of new readings, and return what became of the zones' findings.
 
-        `span_us`: the earliest and the latest of the new readings [us since 1970]. Runs in the caller's transaction.
+        `rows`: the readings, READING; `findings`: those on their meters that came into force or went out of it. Runs
+        in the caller's transaction, under the follower's lock.
         """
         changes = []
-        touched_us, latest_us = span_us
-        zone_ids = zones_of_meters(connection, meter_ids)
-        in_step = zones_in_step(connection, zone_ids, to_datetime(touched_us), to_datetime(latest_us))
-        for zone_id in zone_ids:
-            if zone_id in in_step:
+        spoiling = [finding for finding in findings if is_spoiling(finding)]
+        news = news_of_meters(rows, spoiling, self._longest_us)
+        of_zones = self._index.news_of_zones(connection, news)
+        progress = zone_progress(connection, list(of_zones))
+        for zone_id, news_of_zone in of_zones.items():
+            through_us = to_micros(progress[zone_id]) if zone_id in progress else None
+            if through_us is not None and not due_ends(0, news_of_zone, through_us, self._settings.balance):
                 continue
             zone = load_zone_meters(connection, load_zone(connection, zone_id))
-            if self._assess_zone(connection, zone, touched_us, provenance):
+            if self._assess_zone(connection, zone, news_of_zone, through_us, provenance):
                 changes += self._renew_findings(connection, zone, provenance)
         return changes
 
-    def _assess_zone(self, connection: Connection, zone: ZoneMeters, touched_us: int, provenance: Provenance) -> bool:
+    def _assess_zone(
+        self, connection: Connection, zone: ZoneMeters, news: News, through_us: int | None, provenance: Provenance
+    ) -> bool:
         zone_id = zone.zone.zone_id
-        through = zone_progress(connection, zone_id)
-        through_us = None if through is None else to_micros(through)
-        spans = reading_spans(connection, sorted(zone.meters))
-        spans_us = [(to_micros(span.first_at), to_micros(span.last_at)) for span in spans.values()]
-        ends = due_ends(spans_us, len(zone.meters), through_us, touched_us, self._settings)
-        if not ends:
+        first_at = first_reading(connection, sorted(zone.meters))
+        if first_at is None:
             return False
-        first_us = min(first for first, _ in spans_us)
-        series = load_series(connection, zone, ends[0] - self._longest_us, ends[-1], self._settings)
-        spoiled = spoiling_findings(connection, zone)
+        ends = due_ends(to_micros(first_at), news, through_us, self._settings.balance)
+        spoiling = spoiling_findings(connection, zone) if ends else []
+        for i in range(0, len(ends), _DAYS_AT_ONCE):
+            rows = self._outcomes(connection, zone, ends[i : i + _DAYS_AT_ONCE], spoiling, provenance)
+            put_assessments(connection, zone_id, rows, provenance)
+        if ends or through_us is None:
+            # Noted also if nothing is due yet, so that the next readings need not look into the zone.
+            through_us = max(ends[-1] if ends else ends.start - DAY_US, through_us or 0)
+            set_zone_progress(connection, zone_id, to_datetime(through_us))
+        return bool(ends)
+
+    def _outcomes(
+        self,
+        connection: Connection,
+        zone: ZoneMeters,
+        ends: range,
+        spoiling: Sequence[FindingDraft],
+        provenance: Provenance,
+    ) -> list[AssessmentRow]:
+        late_us = int(self._settings.balance.late_member_s * 1e6)
+        span_us = ends[0] - self._longest_us - MARGIN_US, ends[-1] + late_us
+        series = load_series(connection, zone, *span_us, provenance.commit_seq, self._settings)
         rows = []
         for end_us in ends:
             present = zone.present(end_us)
-            faults, faults_over_us = faults_at(spoiled, end_us, self._settings)
-            faults |= reference_faults(connection, present, end_us)
+            faults, faults_over_us = faults_at(spoiling, end_us)
+            faults |= reference_faults(connection, zone.zone.zone_id, present, end_us)
             members = member_series(zone, present, series, faults, self._settings)
+            first_us = first_in_window(members, end_us - self._longest_us, end_us)
             earliest_us = max(first_us, faults_over_us, zone.changed_before(end_us))
             outcomes = assess_window(_facts(zone), members, earliest_us, end_us, self._settings.balance)
             rows += [_row(one) for one in outcomes]
-        put_assessments(connection, zone_id, rows, provenance)
-        set_zone_progress(connection, zone_id, to_datetime(max(ends[-1], through_us or 0)))
-        return True
+        return rows
 
     def _renew_findings(self, connection: Connection, zone: ZoneMeters, provenance: Provenance) -> list[Replaced]:
         persistence = self._settings.balance.persistence_days

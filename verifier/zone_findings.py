@@ -8,13 +8,11 @@ from typing import Any, Final
 
 import psycopg
 
-from metrology.quantities import Medium
 from store.assessments import DayOutcome
 from store.findings import FindingDraft, findings_in_force
 from store.times import to_micros
 from verifier.kinds import FindingKind, Severity, severity_of
 from verifier.persistence import persistent_runs
-from verifier.settings import VerifierSettings
 from verifier.zone_members import ZoneMeters
 from verifier.zone_window import DAY_US
 
@@ -74,31 +72,30 @@ def imbalance_findings(
     return drafts
 
 
-def spoiling_findings(connection: Connection, zone: ZoneMeters) -> list[tuple[FindingDraft, Medium]]:
+def is_spoiling(draft: FindingDraft) -> bool:
+    """Whether the finding says that a meter's quantity is not what its register shows."""
+    noted = draft.kind in (FindingKind.BACKWARD_STEP, FindingKind.RESET) and draft.severity == Severity.INFO
+    return draft.kind in _SPOILING and not noted
+
+
+def spoiling_findings(connection: Connection, zone: ZoneMeters) -> list[FindingDraft]:
     """The findings in force on the zone's meters that spoil a balance."""
     found = findings_in_force(connection, _SPOILING, dict.fromkeys(sorted(zone.meters), 0))
-    small = (FindingKind.BACKWARD_STEP, FindingKind.RESET)
-    return [
-        (one.draft, Medium(zone.zone.medium))
-        for one in found
-        if not (one.draft.kind in small and one.draft.severity == Severity.INFO)
-    ]
+    return [one.draft for one in found if is_spoiling(one.draft)]
 
 
-def faults_at(
-    spoiled: Sequence[tuple[FindingDraft, Medium]], end_us: int, settings: VerifierSettings
-) -> tuple[dict[int, tuple[str, ...]], int]:
+def faults_at(spoiling: Sequence[FindingDraft], end_us: int) -> tuple[dict[int, tuple[str, ...]], int]:
     """The faults that block a balance at a window's end, by meter; and when the faults before it were over. Pure.
 
-    Only what could be known by then counts, so that days assessed later come out as those assessed at once.
+    A fault blocks the days that it touches, also those on which it was not known yet; what is ongoing blocks all
+    days from its start. A window may begin only when earlier faults were over.
     """
     faults: dict[int, tuple[str, ...]] = {}
     over_us = 0
-    for draft, medium in spoiled:
-        wait_s = getattr(settings, medium).stopped_s if draft.kind == FindingKind.STOPPED else 0.0
-        if draft.meter_id is None or draft.starts_us + wait_s * 1e6 > end_us:
+    for draft in spoiling:
+        if draft.meter_id is None or draft.starts_us >= end_us:
             continue
-        if draft.ends_us >= end_us - DAY_US:
+        if draft.detail.get("ongoing") or draft.ends_us > end_us - DAY_US:
             faults[draft.meter_id] = (*faults.get(draft.meter_id, ()), draft.kind)
         else:
             over_us = max(over_us, draft.ends_us)

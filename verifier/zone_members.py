@@ -12,19 +12,21 @@ from numpy.typing import NDArray
 from metrology.errors import MeterproofError
 from metrology.quantities import MICRO, Medium
 from store.assessments import child_zones, expired_standards
-from store.meter_facts import load_meter_records
-from store.readings import read_meter_readings
+from store.meter_facts import MeterRecord, load_meter_records
+from store.readings import read_conflicts, read_meter_readings
 from store.registry import Meter, Zone, ZoneMember, load_meters
 from store.times import to_datetime
-from verifier.arrays import new_states
+from verifier.arrays import Structured, new_states
 from verifier.facts import join, one_meter
 from verifier.limits import running_limit_pct
+from verifier.resume import followed_and_placeable
 from verifier.sequences import one_valued
 from verifier.settings import VerifierSettings
 from verifier.steps import check_steps
 from verifier.zone_window import DAY_US, MemberSeries
 
 Connection = psycopg.Connection[Any]
+Series = Mapping[int, tuple[NDArray[np.int64], NDArray[np.float64]]]  # by meter: times [us], totals [base unit]
 
 
 @dataclass(frozen=True)
@@ -60,26 +62,36 @@ def load_zone_meters(connection: Connection, zone: Zone) -> ZoneMeters:
 
 
 def load_series(
-    connection: Connection, zone: ZoneMeters, start_us: int, end_us: int, settings: VerifierSettings
-) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Each meter's times and accepted cumulative totals [base unit, after multipliers] in [start_us, end_us].
+    connection: Connection, zone: ZoneMeters, start_us: int, end_us: int, last_seq: int, settings: VerifierSettings
+) -> Series:
+    """Each meter's times and accepted cumulative totals [base unit, after multipliers] in [start_us, end_us).
 
-    Glitches are left out, rollovers unwound and resets bridged by the same checks that make the findings.
+    Of the batches up to `last_seq`; readings whose time can't be believed are left out, as in the checks on steps.
     """
     ids = sorted(zone.meters)
-    readings = one_valued(read_meter_readings(connection, ids, start_us, end_us + 1)).readings
-    records = load_meter_records(connection, ids)
-    present = np.isin([record.meter_id for record in records], np.unique(readings["meter_id"]))
-    records = [record for record, is_there in zip(records, present, strict=True) if is_there]
+    stored = read_meter_readings(connection, ids, start_us, end_us)
+    held = np.concatenate([stored, read_conflicts(connection, ids, start_us, end_us)])
+    held = followed_and_placeable(connection, held, last_seq, settings.steps)
+    return accepted_totals(held, load_meter_records(connection, ids), settings)
+
+
+def accepted_totals(readings: Structured, records: Sequence[MeterRecord], settings: VerifierSettings) -> Series:
+    """Times and accepted totals of readings (READING, any order, conflicting values among them). Pure.
+
+    Glitches are left out, rollovers unwound and resets bridged by the same checks that make the findings. `records`
+    ascend by meter_id; meters without a reading are left out.
+    """
+    ordered = one_valued(readings).readings
+    there = np.unique(ordered["meter_id"])
+    records = [record for record in records if np.isin(record.meter_id, there)]
     if not records:
         return {}
     facts = join([one_meter(record, settings) for record in records])
-    found = np.array([record.meter_id for record in records], dtype=np.int64)
-    pos = np.searchsorted(found, readings["meter_id"])
-    checked = check_steps(new_states(found), readings, pos, facts, settings.steps, DAY_US)
+    pos = np.searchsorted(there, ordered["meter_id"])
+    checked = check_steps(new_states(there), ordered, pos, facts, settings.steps, DAY_US)
     points = checked.sequence.points
     out = {}
-    for i, meter_id in enumerate(found):
+    for i, meter_id in enumerate(there):
         rows = np.arange(checked.sequence.first[i], checked.sequence.last[i] + 1)
         rows = rows[checked.usable[rows]]
         out[int(meter_id)] = (points["observed_us"][rows], checked.total_micro[rows] / MICRO)
@@ -89,7 +101,7 @@ def load_series(
 def member_series(
     zone: ZoneMeters,
     present: Sequence[ZoneMember],
-    series: Mapping[int, tuple[NDArray[np.int64], NDArray[np.float64]]],
+    series: Series,
     faults: Mapping[int, tuple[str, ...]],
     settings: VerifierSettings,
 ) -> list[MemberSeries]:
@@ -115,9 +127,20 @@ def member_series(
     return out
 
 
-def reference_faults(connection: Connection, present: Sequence[ZoneMember], end_us: int) -> dict[int, tuple[str, ...]]:
-    """Reference meters whose certificates are all expired at the window's end."""
-    ids = [m.installation.meter_id for m in present if m.installation.role == "reference"]
+def first_in_window(members: Sequence[MemberSeries], start_us: int, end_us: int) -> int:
+    """The first time from `start_us` on at which any member has a total; `end_us` if there is none before it."""
+    firsts = [one.observed_us[np.searchsorted(one.observed_us, start_us) :][:1] for one in members]
+    return min((int(first[0]) for first in firsts if first.size), default=end_us)
+
+
+def reference_faults(
+    connection: Connection, zone_id: int, present: Sequence[ZoneMember], end_us: int
+) -> dict[int, tuple[str, ...]]:
+    """The zone's own reference meters whose certificates are all expired at the window's end.
+
+    A reference of a zone inside is here judged like a customer: its certificate matters to its own zone.
+    """
+    ids = [m.installation.meter_id for m in present if m.installation.role == "reference" and m.zone_id == zone_id]
     last_day = (to_datetime(end_us) - timedelta(microseconds=1)).date()
     expired = expired_standards(connection, ids, last_day)
     return {meter_id: (f"reference expired: {certificate}",) for meter_id, certificate in expired.items()}

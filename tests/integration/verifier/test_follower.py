@@ -214,15 +214,15 @@ def test_the_zones_are_assessed_in_the_same_transaction(make_city):
     calls = []
 
     class Recorder:
-        def assess_due(self, connection, meter_ids, span_us, provenance: Provenance) -> list[Replaced]:
+        def assess_due(self, connection, rows, findings, provenance: Provenance) -> list[Replaced]:
             inside = connection.execute("select count(*) from meter_state").fetchone()
-            calls.append((list(meter_ids), span_us, provenance.commit_seq, inside))
+            calls.append((sorted(rows["meter_id"].tolist()), [f.kind for f in findings], provenance.commit_seq, inside))
             return []
 
     city = make_city()
     city.deliver(course(1, 5) + course(2, 3))
     city.follow(assessor=Recorder())
-    assert calls == [([1, 2], (START_US, START_US + 4 * HOUR_US), 1, (2,))]
+    assert calls == [([1] * 5 + [2] * 3, [], 1, (2,))]
 
 
 def test_every_finding_names_software_and_settings(make_city):
