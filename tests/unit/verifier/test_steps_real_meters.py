@@ -119,7 +119,6 @@ def test_a_small_file_of_the_same_shape():
     }
 
 
-@pytest.mark.outside_data
 def test_a_year_of_92_real_meters(swm_file: Path):
     with zipfile.ZipFile(swm_file) as archive, archive.open("swm_trialA.csv") as binary:
         rows, keys = parse(TextIOWrapper(binary, encoding="ascii"))
