@@ -1,0 +1,31 @@
+"""Two clients of one id throw each other out for ever; MQTT 3.1.1 does not tell them why. Here it is inferred."""
+
+import random
+
+from gateway.backoff import Backoff
+
+CLOSED_MAX = 5
+_FIRST_YIELD_S, _LONGEST_YIELD_S = 60.0, 600.0
+
+
+class SessionContest:
+    """Counts connections that came about and were closed at once, which a restarting broker or a bad line rarely does.
+
+    Who has counted `CLOSED_MAX` first yields for a minute, so that the other works undisturbed; every further time it
+    yields longer, to ten minutes. Data are not lost meanwhile: the other client reads the same session.
+    """
+
+    def __init__(self, steady_s: float, rng: random.Random) -> None:
+        self._steady_s = steady_s
+        self._pauses = Backoff(_FIRST_YIELD_S, _LONGEST_YIELD_S, rng)
+        self._closed = 0
+
+    def pause_s(self, was_connected: bool, lasted_s: float) -> float:
+        """How long to yield [s] after a connection that lasted so long [s]; 0 where nothing hints at another client."""
+        if not was_connected or lasted_s >= self._steady_s:
+            self._closed = 0
+            if was_connected:
+                self._pauses.reset()
+            return 0.0
+        self._closed += 1
+        return self._pauses.next_pause_s() if self._closed >= CLOSED_MAX else 0.0
