@@ -9,7 +9,7 @@ import selectors
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -20,6 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.errors import GatewayError
 from gateway.settings import TLS_SCHEMES, MqttSettings
+from gateway.tls import lasting_refusal, tls_context
 
 _log = logging.getLogger(__name__)
 QOS = 1
@@ -27,6 +28,7 @@ _READS_AT_ONCE = 500  # then acknowledgements and pings get their turn
 # Refusals that stay until someone changes a setting (MQTT 5, 3.2.2.2; 3.1.1's codes are mapped to these).
 _LASTING_REFUSALS = frozenset({129, 130, 132, 133, 134, 135, 138, 140, 149, 155, 156, 157})
 _UNSPECIFIED = 128
+_SESSION_TAKEN_OVER = 142
 MessageHandler = Callable[[paho.MQTTMessage], None]
 
 
@@ -35,7 +37,7 @@ class ConnectionLostError(Exception):
 
 
 class BrokerConnection:
-    """A connection with a persistent session, subscribed to one filter; used by one thread only.
+    """A connection with a persistent session, subscribed to some filters; used by one thread only.
 
     `on_message` is called for each PUBLISH; nothing is read while `is_full` says so. Raises ConnectionLostError, and
     GatewayError for what waiting won't heal.
@@ -44,19 +46,20 @@ class BrokerConnection:
     def __init__(
         self,
         settings: MqttSettings,
-        topic_filter: str,
+        topic_filters: Sequence[str],
         receive_max: int,
         on_message: MessageHandler,
         is_full: Callable[[], bool],
     ) -> None:
         self._settings = settings
-        self._topic_filter = topic_filter
+        self._topic_filters = list(topic_filters)
         self._receive_max = min(receive_max, 65_535)
         self._on_message = on_message
         self._is_full = is_full
         self._selector = selectors.DefaultSelector()
         self._failure: Exception | None = None
         self._delivered = 0
+        self._asked: dict[int, list[str]] = {}  # filters of each SUBSCRIBE without an answer
         self.is_subscribed = False
         self.session_present = False
         self._client = self._make_client()
@@ -64,6 +67,7 @@ class BrokerConnection:
     def open(self) -> None:
         """Connect and subscribe. The subscription is renewed each time: the filter may have changed."""
         settings = self._settings
+        self._check_shared()
         host = settings.address.hostname or ""
         arguments: dict[str, Any] = {}
         if settings.protocol == "5":
@@ -73,11 +77,8 @@ class BrokerConnection:
             arguments = {"clean_start": False, "properties": properties}
         try:
             self._client.connect(host, settings.port, settings.keepalive_s, **arguments)
-        except ssl.SSLCertVerificationError as error:
-            raise GatewayError(
-                f"mqtt.url {settings.url}: the broker's certificate is not trusted ({error.verify_message}); "
-                "set mqtt.ca_file to the authority that signed it"
-            ) from error
+        except ssl.SSLError as error:
+            raise lasting_refusal(error, settings) or ConnectionLostError(f"TLS: {error.reason or error}") from error
         except (OSError, ValueError) as error:  # the websocket's handshake raises ValueError
             raise ConnectionLostError(str(error)) from error
         deadline = time.monotonic() + settings.connect_timeout_s
@@ -104,6 +105,15 @@ class BrokerConnection:
     def acknowledge(self, mid: int) -> None:
         """Queue the PUBACK of a message that this connection delivered; `step` sends it."""
         self._client.ack(mid, QOS)
+
+    def _check_shared(self) -> None:
+        """MQTT 5 has shared subscriptions (4.8.2); to 3.1.1 `$share` is a topic's name, and some brokers take it so."""
+        shared = [topic_filter for topic_filter in self._topic_filters if topic_filter.startswith("$share/")]
+        if shared and self._settings.protocol != "5":
+            raise GatewayError(
+                f"{shared[0]!r} shares its topics between gateways, which needs MQTT 5; set mqtt.protocol to 5, or, "
+                "where the broker does not speak it (nats-server), give each gateway topics of its own"
+            )
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Send what is queued and DISCONNECT, as far as the broker lets; the session stays at the broker."""
@@ -184,7 +194,7 @@ class BrokerConnection:
             password = settings.password.get_secret_value() if settings.password else None
             client.username_pw_set(settings.username, password)
         if settings.address.scheme in TLS_SCHEMES:
-            client.tls_set_context(_tls_context(settings))
+            client.tls_set_context(tls_context(settings, self._ended_by_tls))
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected
@@ -192,44 +202,68 @@ class BrokerConnection:
         client.on_socket_register_write = lambda *_: None  # packets wait for `step`, whoever queues them
         return client
 
-    def _connected(self, client: paho.Client, _data: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:
+    def _connected(self, _client: paho.Client, _data: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if not reason.is_failure:
             self.session_present = bool(flags.session_present)
-            client.subscribe(self._topic_filter, qos=QOS)
+            self._subscribe(self._topic_filters)
         elif reason.value in _LASTING_REFUSALS:
             self._failure = GatewayError(
                 f"mqtt.url {self._settings.url}: the broker refused client {self._settings.client_id!r} ({reason}); "
-                "check mqtt.username, mqtt.password, mqtt.client_id and mqtt.protocol"
+                "check mqtt.username, mqtt.password, mqtt.client_id, mqtt.protocol and whom the certificate names"
             )
         else:
             self._failure = ConnectionLostError(f"the broker refused the connection: {reason}")
 
-    def _subscribed(self, _client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _p: Any) -> None:
-        granted = reasons[0] if reasons else None
-        if granted is not None and granted.value == QOS:
+    def subscribe_anew(self, topic_filters: Sequence[str]) -> None:
+        """Subscribe to what is new in the list and leave what is no longer in it; what is in flight stays."""
+        gone = [name for name in self._topic_filters if name not in topic_filters]
+        new = [name for name in topic_filters if name not in self._topic_filters]
+        self._topic_filters = list(topic_filters)
+        if gone:
+            self._check(self._client.unsubscribe(gone)[0])
+        if new:
+            self._subscribe(new)
+
+    def _subscribe(self, topic_filters: Sequence[str]) -> None:
+        code, mid = self._client.subscribe([(topic_filter, QOS) for topic_filter in topic_filters])
+        if mid is not None:
+            self._asked[mid] = list(topic_filters)
+        self._check(code)
+
+    def _subscribed(self, _client: paho.Client, _data: Any, mid: int, reasons: list[ReasonCode], _p: Any) -> None:
+        asked = self._asked.pop(mid, [])
+        refused = [
+            (topic_filter, granted)
+            for topic_filter, granted in zip(asked, reasons, strict=False)
+            if granted.value != QOS
+        ]
+        if asked and not refused and len(reasons) == len(asked):
             self.is_subscribed = True
             return
+        topic_filter, granted = refused[0] if refused else (", ".join(asked), None)
         self._failure = GatewayError(
-            f"mqtt.url {self._settings.url}: the broker refused to deliver {self._topic_filter!r} with QoS {QOS} "
-            f"({granted}); allow it to client {self._settings.client_id!r}, or change gateway.topic_filter"
+            f"mqtt.url {self._settings.url}: the broker refused to deliver {topic_filter!r} with QoS {QOS} "
+            f"({granted}); allow it to client {self._settings.client_id!r}, or change gateway.sources"
         )
 
     def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _p: Any) -> None:
-        if self._failure is None:
+        if self._failure is not None:
+            return
+        if reason.value == _SESSION_TAKEN_OVER:
+            self._failure = GatewayError(
+                f"mqtt.url {self._settings.url}: another client connected as {self._settings.client_id!r} and took the "
+                "session over; give each gateway an mqtt.client_id of its own"
+            )
+        else:
             unspecified = reason.value == _UNSPECIFIED
             self._failure = ConnectionLostError("the connection was lost" if unspecified else str(reason))
+
+    def _ended_by_tls(self, error: ssl.SSLError) -> None:
+        if self._failure is None:
+            self._failure = lasting_refusal(error, self._settings) or ConnectionLostError(
+                f"TLS: {error.reason or error}"
+            )
 
     def _received(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         self._delivered += 1
         self._on_message(message)
-
-
-def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
-        if settings.certificate_file and settings.key_file:
-            context.load_cert_chain(str(settings.certificate_file), str(settings.key_file))
-    except (OSError, ssl.SSLError) as error:
-        files = ", ".join(str(f) for f in (settings.ca_file, settings.certificate_file, settings.key_file) if f)
-        raise GatewayError(f"mqtt certificates ({files}) can't be read: {error}; give readable PEM files") from error
-    return context

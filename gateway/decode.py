@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
-from gateway.codec.native import decode_native
 from gateway.codec.rows import MessageRejected, Rows
-from gateway.reasons import Reason
-from gateway.settings import GatewaySettings
-from gateway.topics import parse_topic
+from gateway.reasons import Reason, show
+from gateway.sources import Sources
 
 _log = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,13 +15,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as the broker delivered it. `mid` and `generation` name the delivery to be acknowledged."""
+    """A message as the broker delivered it. `mid` and `generation` name the delivery to be acknowledged.
+
+    `retained`: the broker had kept it for new subscribers, so that its time of receipt says nothing.
+    """
 
     topic: str
     payload: bytes
     received_us: int
     mid: int = 0
     generation: int = 0
+    retained: bool = False
 
     @property
     def received_at(self) -> datetime:
@@ -40,7 +42,7 @@ class Message:
 class Decoded:
     """A message with what it says, `rows`, or the `rejection` of the whole.
 
-    `digest` is blake2b-128 of topic, NUL, payload.
+    `source` is the name of the source that took it, "" for none. `digest` is blake2b-128 of topic, NUL, payload.
     """
 
     message: Message
@@ -48,6 +50,7 @@ class Decoded:
     utility: str
     rows: Rows | None
     rejection: MessageRejected | None = None
+    source: str = ""
 
     @property
     def readings(self) -> int:
@@ -57,23 +60,28 @@ class Decoded:
         return self.rejection.readings if self.rejection else 0
 
 
-def decode(message: Message, settings: GatewaySettings) -> Decoded:
+def decode(message: Message, sources: Sources) -> Decoded:
     """What the message says. Never raises for anything that was sent."""
-    digest = message_digest(message.topic, message.payload)
-    topic = parse_topic(message.topic)
-    if topic is None:
-        return Decoded(message, digest, "", None, MessageRejected(Reason.TOPIC_UNEXPECTED, repr(message.topic[:200])))
+    topic, payload = message.topic, message.payload
+    digest = message_digest(topic, payload)
+    route = sources.route(topic)
+    if route is None:
+        return Decoded(message, digest, "", None, MessageRejected(Reason.TOPIC_UNEXPECTED, show(topic)))
+    name = route.source.settings.name
     try:
-        if len(message.payload) > settings.payload_bytes_max:
-            found = f"{len(message.payload)} bytes, {settings.payload_bytes_max} are allowed"
+        if not route.utility:
+            raise MessageRejected(Reason.TOPIC_UNEXPECTED, f"{show(topic)} names no utility")
+        if len(payload) > sources.payload_bytes_max:
+            found = f"{len(payload)} bytes, {sources.payload_bytes_max} are allowed"
             raise MessageRejected(Reason.PAYLOAD_TOO_LARGE, found)
-        rows = decode_native(message.payload, settings.readings_per_message_max)
+        received_us = None if message.retained else message.received_us
+        rows = route.source.decode(route, topic, payload, received_us)
     except MessageRejected as rejection:
-        return Decoded(message, digest, topic.utility, None, rejection)
+        return Decoded(message, digest, route.utility, None, rejection, name)
     except Exception as error:  # a codec's fault must not stop the stream: the message is kept as evidence
-        _log.exception("decoding a message of topic %r", message.topic)
-        return Decoded(message, digest, topic.utility, None, MessageRejected(Reason.UNDECODABLE, repr(error)))
-    return Decoded(message, digest, topic.utility, rows)
+        _log.exception("decoding a message of topic %r", topic)
+        return Decoded(message, digest, route.utility, None, MessageRejected(Reason.UNDECODABLE, repr(error)), name)
+    return Decoded(message, digest, route.utility, rows, None, name)
 
 
 def message_digest(topic: str, payload: bytes) -> bytes:

@@ -26,6 +26,12 @@ class Reason(StrEnum):
     REGISTER_OUT_OF_RANGE = "register_out_of_range"
     STATUS_INVALID = "status_invalid"
     MEDIUM_MISMATCH = "medium_mismatch"
+    IDENTITY_MISMATCH = "identity_mismatch"
+    MEDIUM_UNKNOWN = "medium_unknown"
+    SCALE_UNKNOWN = "scale_unknown"
+    OBSERVED_AT_NONEXISTENT = "observed_at_nonexistent"
+    TOO_DEEP = "too_deep"
+    DECODER_TIMED_OUT = "decoder_timed_out"
     STORE_REFUSED = "store_refused"
 
 
@@ -38,18 +44,20 @@ class Advice(NamedTuple):
 
 ADVICE: dict[Reason, Advice] = {
     Reason.TOPIC_UNEXPECTED: Advice(
-        "the topic is not mp/v1/{utility}/{gateway}/readings",
-        "publish native messages on that topic, or narrow gateway.topic_filter",
+        "no source of gateway.sources takes the topic, or it names no utility",
+        "publish native messages on mp/v1/{utility}/{gateway}/readings, or add or correct a source",
     ),
     Reason.PAYLOAD_TOO_LARGE: Advice(
         "the payload is larger than gateway.payload_bytes_max", "send smaller messages, or raise the setting"
     ),
     Reason.UNDECODABLE: Advice(
-        "the payload is neither a JSON object nor a CBOR map", "send the native payload; see docs/architecture.md"
+        "the payload is not of the form that its source's codec takes",
+        "send that form, or correct the source's codec and topic_filter; see docs/codecs.md",
     ),
     Reason.VERSION_UNSUPPORTED: Advice("the payload's version is not supported", 'send "v": 1'),
     Reason.FIELD_MISSING: Advice(
-        "a field that every message needs is missing", "send v, medium, unit, observed_at, meter and register"
+        "a field that every message needs is missing",
+        "send it (native: v, medium, unit, observed_at, meter and register), or correct the source's options",
     ),
     Reason.FIELD_INVALID: Advice("a field of the whole message has a wrong type or value", "send it as documented"),
     Reason.LENGTHS_DIFFER: Advice(
@@ -60,15 +68,15 @@ ADVICE: dict[Reason, Advice] = {
     ),
     Reason.UNIT_INVALID: Advice("the unit does not measure the medium", "send a unit of the medium"),
     Reason.UTILITY_UNKNOWN: Advice(
-        "the topic's utility is not in the registry",
+        "the message's utility is not in the registry",
         "import this utility's meters first: meterproof import meters FILE",
     ),
     Reason.METER_INVALID: Advice(
         "the meter's serial is no text of 1 to 128 printable characters", "send the serial as text, zeros included"
     ),
     Reason.OBSERVED_AT_INVALID: Advice(
-        "the time is neither RFC 3339 text with an offset nor an integer of milliseconds since 1970",
-        "send e.g. 2026-01-01T00:15:00Z",
+        "the time is not of the form that the source's codec takes",
+        "native: RFC 3339 text with an offset, e.g. 2026-01-01T00:15:00Z, or an integer of milliseconds since 1970",
     ),
     Reason.OBSERVED_AT_TOO_EARLY: Advice(
         "the time lies before gateway.observed_at_earliest", "set the meter's clock, and send the readings again"
@@ -89,6 +97,29 @@ ADVICE: dict[Reason, Advice] = {
     ),
     Reason.MEDIUM_MISMATCH: Advice(
         "the message's medium is not that of the registered meter", "correct the sender, or the registry"
+    ),
+    Reason.IDENTITY_MISMATCH: Advice(
+        "the topic names another sender than the payload: a mistake, or someone feigns to be another meter",
+        "find out who published it; correct the sender, or the source's identity rule",
+    ),
+    Reason.MEDIUM_UNKNOWN: Advice(
+        "what the meter measures is none of electricity, water and gas, or is not told",
+        "map the sender's word to a medium in the source's options, or pass it over",
+    ),
+    Reason.SCALE_UNKNOWN: Advice(
+        "the register is a bare count, and how much one count is isn't known",
+        "set the meter's multiplier in the source's options",
+    ),
+    Reason.OBSERVED_AT_NONEXISTENT: Advice(
+        "no clock in the source's time zone ever showed this local time",
+        "correct the source's time_zone, or set the meter's clock",
+    ),
+    Reason.TOO_DEEP: Advice(
+        "objects and lists lie deeper in each other than gateway.nesting_max", "send a flatter payload"
+    ),
+    Reason.DECODER_TIMED_OUT: Advice(
+        "the codec did not come to an end within the source's decode_timeout_s, and was stopped",
+        "report it to the codec's author with the payload, or raise the limit",
     ),
     Reason.STORE_REFUSED: Advice(
         "the database refused the message's readings", "report this with the detail: a fault of Meterproof"

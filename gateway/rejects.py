@@ -11,6 +11,9 @@ _SHOWN_MAX = 3
 _COLUMN: dict[Reason, str] = {
     Reason.METER_INVALID: "meter",
     Reason.MEDIUM_MISMATCH: "meter",
+    Reason.IDENTITY_MISMATCH: "meter",
+    Reason.SCALE_UNKNOWN: "register",
+    Reason.OBSERVED_AT_NONEXISTENT: "observed_at",
     Reason.OBSERVED_AT_INVALID: "observed_at",
     Reason.OBSERVED_AT_TOO_EARLY: "observed_at",
     Reason.OBSERVED_AT_IN_FUTURE: "observed_at",
@@ -41,7 +44,7 @@ def rejected_rows(
 
 def _detail(message: Rows | None, reason: Reason, rows: Sequence[int]) -> str:
     """E.g. `row 3: register 'abc', row 7: register 'x' and 12 more: the register is no number; send …`."""
-    name = _COLUMN[reason]
+    name = _COLUMN.get(reason, "meter")
     column: Sequence[object] = getattr(message, name)
     rejects = message.rejects if message else ()
     as_sent = {reject.row: reject.found for reject in rejects if reject.reason == reason}

@@ -15,7 +15,8 @@ from gateway.commit import BatchWriter, Committed
 from gateway.decode import Decoded, Message, decode
 from gateway.metrics import GatewayMetrics
 from gateway.settings import GatewaySettings, MqttSettings
-from gateway.source import MessageSource, MqttSource
+from gateway.source import MessageSource, MqttSource, topic_filters_of
+from gateway.sources import Sources
 
 _log = logging.getLogger(__name__)
 _IDLE_S = 0.25  # how long to wait for a first message before looking whether to stop
@@ -37,6 +38,8 @@ class GatewayService:
         registry: CollectorRegistry,
     ) -> None:
         self._settings = settings
+        self._sources = Sources(settings)
+        self._next_sources: Sources | None = None
         self._source: MessageSource = MqttSource(mqtt_settings, settings)
         self._metrics = GatewayMetrics(registry)
         self._metrics.watch(lambda: self._source.in_flight, lambda: self._source.is_connected)
@@ -60,17 +63,31 @@ class GatewayService:
                     self._writer.write(batch, self._committed, stop)
         finally:
             self._source.stop()
+            self._sources.close()
+
+    def reload(self, settings: GatewaySettings) -> None:
+        """Take the sources of new settings from the next batch on; called from another thread.
+
+        Raises GatewayError, and changes nothing, where they can't be used. Other settings need a restart.
+        """
+        sources = Sources(settings)
+        self._next_sources = sources
+        self._source.subscribe_anew(topic_filters_of(settings))
+        _log.info("sources in force: %s", ", ".join(source.name for source in settings.sources))
 
     def _collect(self) -> list[Decoded]:
         """Decoded messages until a bound is reached, or the linger time since the first one is over."""
         settings = self._settings
+        if self._next_sources is not None:
+            self._sources.close()
+            self._sources, self._next_sources = self._next_sources, None
         batch: list[Decoded] = []
         readings, deadline = 0, 0.0
         while len(batch) < settings.batch_messages_max and readings < settings.batch_readings_max:
             left_s = deadline - time.monotonic() if batch else _IDLE_S
             if left_s < 0 or (not self._taken and not self._take(left_s)):
                 break
-            decoded = decode(self._taken.popleft(), settings)
+            decoded = decode(self._taken.popleft(), self._sources)
             if not batch:
                 deadline = time.monotonic() + settings.batch_linger_ms / 1000
             batch.append(decoded)

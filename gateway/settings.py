@@ -9,23 +9,13 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from gateway.source_settings import NATIVE_SOURCE, SourceSettings
 from metrology.quantities import MAX_REGISTER_MICRO, MICRO
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 TLS_SCHEMES = ("mqtts", "wss")
 # A broker must accept 23 letters and digits (MQTT 3.1.1, 3.1.3.1); the brokers in use take these as well.
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-
-
-def _checked_filter(topic_filter: str) -> str:
-    """MQTT 5, 4.7.1: `+` stands for a whole level, `#` for the last one."""
-    levels = topic_filter.split("/")
-    wrong = "\0" in topic_filter or len(topic_filter.encode()) > 65535
-    wrong |= any("+" in level and level != "+" for level in levels)
-    wrong |= any("#" in level and (level != "#" or i < len(levels) - 1) for i, level in enumerate(levels))
-    if wrong:
-        raise ValueError(f"{topic_filter!r} is no topic filter; e.g. mp/v1/+/+/readings")
-    return topic_filter
 
 
 def _checked_url(url: str) -> str:
@@ -112,8 +102,10 @@ class GatewaySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field("", max_length=128, description="Name in the batches' record; the MQTT client id where empty.")
-    topic_filter: Annotated[str, AfterValidator(_checked_filter)] = Field(
-        "mp/v1/+/+/readings", description="Topic filter of native messages."
+    sources: tuple[SourceSettings, ...] = Field(
+        (NATIVE_SOURCE,),
+        min_length=1,
+        description="What is subscribed to and how it is read. A list replaces the default, native messages alone.",
     )
     batch_readings_max: int = Field(
         50_000, ge=1, le=1_000_000, description="A batch is closed when it holds this many readings."
@@ -139,6 +131,9 @@ class GatewaySettings(BaseModel):
     readings_per_message_max: int = Field(
         50_000, ge=1, le=1_000_000, description="Messages with more readings are quarantined."
     )
+    nesting_max: int = Field(
+        32, ge=4, le=256, description="Payloads whose objects and lists lie deeper in each other are quarantined."
+    )
     observed_at_earliest: datetime = Field(
         datetime(2000, 1, 1, tzinfo=UTC),
         description="Readings before are quarantined: a meter whose clock was never set.",
@@ -156,6 +151,9 @@ class GatewaySettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError(f"sources need names of their own; found {', '.join(names)}")
         if self.observed_at_earliest.tzinfo is None:
             raise ValueError("observed_at_earliest needs an offset from UTC, e.g. 2000-01-01T00:00:00Z")
         if not self.register_min < self.register_max:

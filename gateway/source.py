@@ -19,6 +19,7 @@ import paho.mqtt.client as paho
 
 from gateway.backoff import Backoff
 from gateway.connection import BrokerConnection, ConnectionLostError
+from gateway.contest import CLOSED_MAX, SessionContest
 from gateway.decode import Message
 from gateway.errors import GatewayError
 from gateway.settings import GatewaySettings, MqttSettings
@@ -49,11 +50,19 @@ class MessageSource(Protocol):
         """Messages in order of arrival, waiting for the first at most `timeout_s`. Raises GatewayError."""
         ...
 
+    def subscribe_anew(self, topic_filters: Sequence[str]) -> None:
+        """Receive these topics from now on; called from any thread."""
+
     def settle(self, messages: Sequence[Message]) -> None:
         """The messages are stored: acknowledge them and forget them."""
 
     def stop(self) -> None:
         """Send the acknowledgements that are due and disconnect; the session stays at the broker."""
+
+
+def topic_filters_of(settings: GatewaySettings) -> tuple[str, ...]:
+    """The filters of all sources, each once."""
+    return tuple(dict.fromkeys(source.topic_filter for source in settings.sources))
 
 
 class MqttSource:
@@ -64,7 +73,10 @@ class MqttSource:
             raise GatewayError("mqtt.url is not set; give the broker's address, e.g. mqtt://broker.example:1883")
         self._mqtt = mqtt
         self._gateway = gateway
-        self._backoff = Backoff(_FIRST_PAUSE_S, mqtt.reconnect_pause_max_s, rng or random.SystemRandom())
+        self._topic_filters = topic_filters_of(gateway)
+        rng = rng or random.SystemRandom()
+        self._backoff = Backoff(_FIRST_PAUSE_S, mqtt.reconnect_pause_max_s, rng)
+        self._contest = SessionContest(_STEADY_S, rng)
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._due: queue.SimpleQueue[Sequence[Message]] = queue.SimpleQueue()
         self._wake_read, self._wake_write = socket.socketpair()
@@ -79,6 +91,7 @@ class MqttSource:
         self._received = self._received_bytes = 0
         self._settled = self._settled_bytes = 0
         self._is_connected = False
+        self._connected_at: float | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -98,6 +111,11 @@ class MqttSource:
     def start(self) -> None:
         """Begin to connect and to receive."""
         self._thread.start()
+
+    def subscribe_anew(self, topic_filters: Sequence[str]) -> None:
+        """See MessageSource."""
+        self._topic_filters = tuple(topic_filters)
+        self._wake()
 
     def take(self, messages_max: int, timeout_s: float) -> list[Message]:
         """See MessageSource."""
@@ -140,18 +158,30 @@ class MqttSource:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                started = time.monotonic()
+                self._connected_at = None
                 try:
                     self._serve_connection()
                 except ConnectionLostError as error:
-                    if time.monotonic() - started >= _STEADY_S:
-                        self._backoff.reset()
-                    pause_s = self._backoff.next_pause_s()
-                    _log.warning("broker %s: %s; next attempt in %.1f s", self._mqtt.url, error, pause_s)
-                    self._stopping.wait(pause_s)
+                    self._stopping.wait(self._pause_after(error))
         except Exception as error:  # the thread must not die in silence: `take` raises it to the service
             self._failure = error
             self._inbox.put(None)
+
+    def _pause_after(self, error: ConnectionLostError) -> float:
+        """How long to wait before the next attempt [s]."""
+        lasted_s = time.monotonic() - self._connected_at if self._connected_at else 0.0
+        if lasted_s >= _STEADY_S:
+            self._backoff.reset()
+        contested_s = self._contest.pause_s(self._connected_at is not None, lasted_s)
+        pause_s = contested_s or self._backoff.next_pause_s()
+        if contested_s:
+            _log.error(
+                "broker %s closed %d connections in a row as soon as they were made: another client seems to use "
+                "mqtt.client_id %r; give each gateway an id of its own",
+                *(self._mqtt.url, CLOSED_MAX, self._mqtt.client_id),
+            )
+        _log.warning("broker %s: %s; next attempt in %.1f s", self._mqtt.url, error, pause_s)
+        return pause_s
 
     def _serve_connection(self) -> None:
         """One connection's life: returns when stopping or when it paused too long, raises when it is lost."""
@@ -159,7 +189,7 @@ class MqttSource:
         self._held.clear()
         connection = BrokerConnection(
             self._mqtt,
-            self._gateway.topic_filter,
+            self._topic_filters,
             self._gateway.in_flight_messages_max,
             self._received_message,
             self._is_full,
@@ -167,6 +197,7 @@ class MqttSource:
         try:
             connection.open()
             self._is_connected = True
+            self._connected_at = time.monotonic()
             session = "its session resumed" if connection.session_present else "a new session"
             _log.info("broker %s: connected, %s", self._mqtt.url, session)
             self._pump(connection)
@@ -188,6 +219,7 @@ class MqttSource:
                 connection.close()
                 self._wait_for_room()
                 return
+            connection.subscribe_anew(self._topic_filters)
             connection.step(_STEP_S, self._wake_read)
             self._send_acknowledgements(connection)
         self._send_acknowledgements(connection)
@@ -219,7 +251,8 @@ class MqttSource:
         if mid and message.dup and mid in self._held:
             return  # nats-server repeats what waits longer than its ack_wait: it is at work here already
         self._held.add(mid)
-        item = Message(topic, bytes(message.payload), time.time_ns() // 1000, mid, self._generation)
+        received_us = time.time_ns() // 1000
+        item = Message(topic, bytes(message.payload), received_us, mid, self._generation, message.retain)
         self._received_bytes += item.size
         self._received += 1
         self._inbox.put(item)

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from gateway.codec import lenient
-from gateway.codec.rows import MessageRejected, Rows
+from gateway.codec.registry import CodecKind, NoOptions
+from gateway.codec.rows import CodecContext, MessageRejected, Rows
 from gateway.reasons import Reason
 from metrology.errors import InvalidInputError
 from metrology.quantities import Medium, micro_per_unit
@@ -87,3 +88,21 @@ def _row_count(message: NativePayload, readings_max: int) -> int:
 
 def _column(value: Any, n: int) -> list[Any]:
     return value if type(value) is list else [value] * n
+
+
+class NativeCodec:
+    """The native payload as a source's codec."""
+
+    def __init__(self, _options: NoOptions, context: CodecContext) -> None:
+        self._readings_max = context.readings_max
+
+    def decode(self, _topic: str, payload: bytes, _received_us: int | None) -> Rows:
+        """See Codec."""
+        return decode_native(payload, self._readings_max)
+
+
+NATIVE = CodecKind(
+    summary="Meterproof's own payload, JSON or CBOR in columns (docs/architecture.md)",
+    options=NoOptions,
+    build=NativeCodec,
+)

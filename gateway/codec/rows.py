@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+from zoneinfo import ZoneInfo
 
 from gateway.reasons import Reason
 from metrology.quantities import Medium
@@ -19,9 +20,10 @@ class RowReject(NamedTuple):
 class Rows:
     """The readings of one message, columns of equal length n, nothing converted yet.
 
-    `observed_at`: RFC 3339 texts or integers [ms since 1970 UTC]; `register`: floats or decimal texts [unit].
-    `medium` and `unit` stand for every row, or are lists of length n where one message holds meters of several media.
-    A row named in `rejects` holds fillers of the right type.
+    `medium` and `unit`: one for all rows, or a list; each unit measures its medium. `observed_at`: RFC 3339 texts or
+    integers [ms since 1970 UTC]; `register`: floats or decimal texts [unit]. A row named in `rejects` holds fillers of
+    the right type. `sender` is who the payload says it comes from, where it does. `skipped` counts readings that were
+    passed over knowingly, without being a fault.
     """
 
     medium: Medium | list[Medium]
@@ -31,6 +33,8 @@ class Rows:
     register: list[float | str] | list[float] | list[str]
     status: list[int]
     rejects: list[RowReject] = field(default_factory=list)
+    sender: str | None = None
+    skipped: int = 0
 
 
 class MessageRejected(Exception):  # noqa: N818  # a verdict that travels, not a fault of the program
@@ -43,9 +47,24 @@ class MessageRejected(Exception):  # noqa: N818  # a verdict that travels, not a
         self.readings = readings
 
 
-class Codec(Protocol):
-    """Decodes one dialect. Any bytes give Rows or raise MessageRejected, in time bounded by their length."""
+@dataclass(frozen=True, slots=True)
+class CodecContext:
+    """What a codec is told of its source when it is built."""
 
-    def __call__(self, payload: bytes, readings_max: int) -> Rows:
-        """The rows of `payload`, at most `readings_max` of them."""
+    source: str = "unnamed"
+    time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))  # of local times without an offset
+    readings_max: int = 50_000  # rows a message
+    nesting_max: int = 32  # objects and lists in each other
+
+
+class Codec(Protocol):
+    """Decodes one dialect for one source. Used by one thread; it may remember what earlier messages said."""
+
+    def decode(self, topic: str, payload: bytes, received_us: int | None) -> Rows:
+        """The rows of `payload`, or MessageRejected: nothing else is raised, in time bounded by the payload's length.
+
+        `received_us` [us since 1970 UTC] is when it arrived; None for a message that the broker had retained, whose
+        arrival says nothing about its time. A row without a time of its own takes it with the status
+        TIME_OF_RECEIPT, and is skipped where it is None.
+        """
         ...

@@ -13,12 +13,14 @@ from gateway.batch import assemble
 from gateway.decode import Message, decode
 from gateway.identity import IdentityMap
 from gateway.settings import GatewaySettings
+from gateway.sources import Sources
 
 METERS = [f"E-{i:06d}" for i in range(50_000)]
 IDENTITIES = IdentityMap(
     1, {"city": 1}, {"city": {m: i + 1 for i, m in enumerate(METERS)}}, np.zeros(len(METERS) + 1, np.int8)
 )
 SETTINGS = GatewaySettings()
+SOURCES = Sources(SETTINGS)
 TOPIC = "mp/v1/city/dcu-1/readings"
 
 
@@ -57,11 +59,11 @@ def main() -> None:
     print(f"{'readings/message':>16} {'gateway readings/s':>20} {'messages/s':>12} {'json module readings/s':>24}")
     for readings, count in ((500, 100), (50, 1000), (1, 20_000)):
         messages = make_messages(count, readings, rng)
-        assembly = assemble([decode(m, SETTINGS) for m in messages], IDENTITIES, SETTINGS, 1)
+        assembly = assemble([decode(m, SOURCES) for m in messages], IDENTITIES, SETTINGS, 1)
         assert len(assembly.readings) == readings * count, "the benchmark's messages must be valid"
 
         def run(batch: list[Message] = messages) -> None:
-            assemble([decode(m, SETTINGS) for m in batch], IDENTITIES, SETTINGS, 1)
+            assemble([decode(m, SOURCES) for m in batch], IDENTITIES, SETTINGS, 1)
 
         def parse(batch: list[Message] = messages) -> None:
             for message in batch:

@@ -11,6 +11,7 @@ from gateway.codec.rows import Rows
 from gateway.convert import observed_us_of, register_micro_of, status_of
 from gateway.decode import Message, decode
 from gateway.settings import GatewaySettings
+from gateway.sources import Sources
 from metrology.quantities import Medium, micro_per_unit
 from simulators.city import City
 from simulators.payload import Encoding, Sender, encode_message
@@ -21,6 +22,7 @@ from store.registry import load_identities
 from store.tables import read_table
 from store.zone_import import import_zones
 
+SOURCES = Sources(GatewaySettings())
 TINY = load_scenario(Path(__file__).parents[2] / "simulators/scenarios/tiny.toml")
 registers = st.one_of(st.integers(-(2**40), 2**40), st.integers(2**50, 2**62))
 rows = st.lists(
@@ -41,7 +43,7 @@ def test_the_gateway_reads_what_was_encoded(
     sent = encode_message(
         sender, serials, observed_us, np.array(micro, dtype=np.int64), np.array(status, dtype=np.int16)
     )
-    decoded = decode(Message(sent.topic, sent.payload, 0), GatewaySettings())
+    decoded = decode(Message(sent.topic, sent.payload, 0), SOURCES)
     assert decoded.rejection is None
     assert decoded.digest == sent.digest
     assert decoded.rows is not None

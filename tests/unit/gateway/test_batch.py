@@ -8,6 +8,7 @@ from gateway.codec.rows import Rows
 from gateway.decode import Decoded, Message, decode, message_digest
 from gateway.identity import MEDIUM_CODE, IdentityCache, IdentityMap
 from gateway.settings import GatewaySettings
+from gateway.sources import Sources
 from metrology.quantities import Medium
 from store.registry import Identities, MeterIdentity
 
@@ -32,7 +33,7 @@ def message(utility: str, **changes: object) -> Message:
 
 
 def assembled(*messages: Message, settings: GatewaySettings = SETTINGS):
-    return assemble([decode(m, settings) for m in messages], IDENTITIES, settings, batch_id=11)
+    return assemble([decode(m, Sources(settings)) for m in messages], IDENTITIES, settings, batch_id=11)
 
 
 def reasons(result) -> dict[str, tuple[int, ...] | None]:
@@ -67,7 +68,7 @@ def test_one_message_may_hold_meters_of_several_media():
         status=[0, 0, 0],
     )
     several = Decoded(message("south"), b"d" * 16, "south", rows)
-    result = assemble([several, decode(message("north"), SETTINGS)], IDENTITIES, SETTINGS, batch_id=11)
+    result = assemble([several, decode(message("north"), Sources(SETTINGS))], IDENTITIES, SETTINGS, batch_id=11)
     assert result.readings.tolist() == [
         (NOW_US, 1_500_000, 11, 9, 0, 0),
         (NOW_US, 2_000_000, 11, 7, 0, 0),

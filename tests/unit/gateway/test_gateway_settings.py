@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.settings import GatewaySettings, MqttSettings
+from gateway.source_settings import IdentityRule, SourceSettings
 
 
 @pytest.mark.parametrize(
@@ -51,16 +52,28 @@ def test_password_is_not_shown():
     assert "secret" not in repr(settings)
 
 
+SOURCE = {"name": "s", "topic_filter": "a/+/b", "codec": "native", "utility": "u"}
+
+
 @pytest.mark.parametrize("topic_filter", ["mp/v1/+/+/readings", "#", "+/+", "mp/#", "$share/g/mp/v1/+/+/readings"])
 def test_topic_filters(topic_filter):
-    assert GatewaySettings(topic_filter=topic_filter).topic_filter == topic_filter
+    assert SourceSettings(name="s", topic_filter=topic_filter, codec="native", utility="u").topic_filter == topic_filter
 
 
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"topic_filter": "mp/#/x"}, "is no topic filter"),
-        ({"topic_filter": "mp/a+/x"}, "is no topic filter"),
+        ({"sources": [SOURCE | {"topic_filter": "mp/#/x"}]}, "is no topic filter"),
+        ({"sources": [SOURCE | {"topic_filter": "mp/a+/x"}]}, "is no topic filter"),
+        ({"sources": [SOURCE | {"topic_filter": "$share/g/"}]}, "is no topic filter"),
+        ({"sources": [SOURCE | {"time_zone": "Mars/Olympus"}]}, "is no time zone"),
+        ({"sources": [SOURCE | {"utility": "", "utility_level": 0}]}, "needs either utility"),
+        ({"sources": [SOURCE | {"utility_level": 1}]}, "needs either utility"),
+        ({"sources": [SOURCE | {"utility": "", "utility_level": 4}]}, "its topics have 3 levels"),
+        ({"sources": [SOURCE | {"identity": {"topic_level": 9}}]}, "its topics have 3 levels"),
+        ({"sources": [SOURCE | {"unlisted": "skip"}]}, "would skip every meter"),
+        ({"sources": [SOURCE, SOURCE]}, "names of their own"),
+        ({"sources": []}, "at least 1 item"),
         ({"batch_messages_max": 32_768}, "less than or equal to 32767"),
         ({"register_min": "5", "register_max": "5"}, "must be below"),
         ({"register_max": "5e12"}, "must lie within"),
@@ -80,5 +93,5 @@ def test_limits_in_the_units_of_the_arrays():
 
 
 def test_every_setting_is_described():
-    for model in (MqttSettings, GatewaySettings):
+    for model in (MqttSettings, GatewaySettings, SourceSettings, IdentityRule):
         assert all(field.description for field in model.model_fields.values())

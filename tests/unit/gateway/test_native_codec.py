@@ -22,11 +22,13 @@ from gateway.codec.rows import MessageRejected
 from gateway.decode import Message, decode
 from gateway.identity import IdentityMap
 from gateway.settings import GatewaySettings
+from gateway.sources import Sources
 
 GOLDEN = Path(__file__).parent / "golden"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SETTINGS = GatewaySettings(register_max=Decimal("4e12"), register_min=Decimal("-4e12"))
 NOW_US = (datetime(2027, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+SOURCES = Sources(SETTINGS)
 NOBODY = IdentityMap(1, {"city": 1}, {"city": {}}, np.full(1, -1, dtype=np.int8))
 
 
@@ -34,7 +36,7 @@ def assembled(payload: bytes) -> Assembly:
     """What a payload comes to; no meter is registered, so its good rows are pending."""
     with suppress(MessageRejected):  # nothing else may be raised; `decode` would hide it
         decode_native(payload, SETTINGS.readings_per_message_max)
-    return assemble([decode(Message("mp/v1/city/g/readings", payload, NOW_US), SETTINGS)], NOBODY, SETTINGS, 7)
+    return assemble([decode(Message("mp/v1/city/g/readings", payload, NOW_US), SOURCES)], NOBODY, SETTINGS, 7)
 
 
 @pytest.mark.parametrize("expected_file", sorted(GOLDEN.glob("*.expected.json")), ids=lambda path: path.name)

@@ -1,0 +1,92 @@
+"""Codecs by name: those that come with the gateway, and those of other packages.
+
+A package offers codecs by the entry point group `meterproof.codecs`; each entry point names a `CodecKind`. See
+docs/codecs.md.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gateway.codec.rows import Codec, CodecContext
+from gateway.errors import GatewayError
+
+GROUP = "meterproof.codecs"
+# Name -> module and attribute; loaded when a source asks for it.
+BUILT_IN: dict[str, str] = {
+    "native": "gateway.codec.native:NATIVE",
+}
+
+
+class NoOptions(BaseModel):
+    """Options of a codec that has none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class CodecKind:
+    """A dialect that sources can name.
+
+    `summary`: one line, what payloads it takes. `options`: a pydantic model (`extra="forbid"`) of what a source may
+    set. `build` makes the codec of a source from its options. `accepts` tells in a few lines what a source with these
+    options takes, for `check-config`.
+    """
+
+    summary: str
+    options: type[BaseModel]
+    build: Callable[[Any, CodecContext], Codec]
+    accepts: Callable[[Any], list[str]] | None = None
+
+
+def codec_names() -> list[str]:
+    """Names of all codecs, those of the gateway first."""
+    return [*BUILT_IN, *sorted(plug_ins().keys() - BUILT_IN.keys())]
+
+
+def is_built_in(name: str) -> bool:
+    """True for a codec that comes with the gateway; a plug-in can't take its name."""
+    return name in BUILT_IN
+
+
+@cache
+def plug_ins() -> Mapping[str, EntryPoint]:
+    """Entry points of installed packages by name."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def find_codec(name: str) -> CodecKind:
+    """The codec of that name. Raises GatewayError with the valid names, or with what is wrong with the plug-in."""
+    if name in BUILT_IN:
+        module, attribute = BUILT_IN[name].split(":")
+        kind: CodecKind = getattr(import_module(module), attribute)
+        return kind
+    point = plug_ins().get(name)
+    if point is None:
+        raise GatewayError(f"codec {name!r} is unknown; use one of {', '.join(codec_names())}, or install its package")
+    try:
+        loaded = point.load()
+    except Exception as error:  # whatever another package's import raises
+        raise GatewayError(f"codec {name!r} ({point.value}) can't be loaded: {error!r}; mend its package") from error
+    if not isinstance(loaded, CodecKind):
+        raise GatewayError(f"codec {name!r} ({point.value}) is a {type(loaded).__name__}, not a CodecKind")
+    return loaded
+
+
+def read_options(kind: CodecKind, options: Mapping[str, Any], place: str) -> Any:
+    """The options as the codec's model. Raises GatewayError naming each wrong one below `place`."""
+    try:
+        return kind.options.model_validate(dict(options))
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            where = ".".join([place, *(str(part) for part in problem["loc"])])
+            shown = "" if isinstance(problem["input"], dict) else f" = {problem['input']!r}"
+            message = "no such option" if problem["type"] == "extra_forbidden" else problem["msg"]
+            lines.append(f"{where}{shown}: {message}")
+        raise GatewayError("; ".join(lines)) from None

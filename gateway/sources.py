@@ -1,0 +1,156 @@
+"""The sources of the settings at work: a topic to the first source that takes it, a payload to that source's rows."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from paho.mqtt.client import topic_matches_sub
+
+from gateway.codec.registry import find_codec, read_options
+from gateway.codec.rows import Codec, CodecContext, MessageRejected, RowReject, Rows
+from gateway.errors import GatewayError
+from gateway.reasons import Reason, show
+from gateway.settings import GatewaySettings
+from gateway.source_settings import UTILITY_PATTERN, SourceSettings
+
+_TOPICS_MAX = 65_536  # routes kept in memory; a sender may invent topics without end
+_UTILITY = re.compile(UTILITY_PATTERN)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source with its codec."""
+
+    settings: SourceSettings
+    codec: Codec
+    has_rules: bool  # rows are looked at after decoding: identity, ids of meters
+
+    def decode(self, route: "Route", topic: str, payload: bytes, received_us: int | None) -> Rows:
+        """The rows of a message under the source's rules. Raises MessageRejected."""
+        rows = self.codec.decode(topic, payload, received_us)
+        return apply_rules(rows, self.settings, route.identity) if self.has_rules else rows
+
+
+class Route(NamedTuple):
+    """Where the messages of one topic go: their source, their utility ("" if the topic names none), their sender."""
+
+    source: Source
+    utility: str
+    identity: str
+
+
+class Sources:
+    """All sources of the settings, built once; used by one thread. Raises GatewayError naming the wrong setting."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self.payload_bytes_max = settings.payload_bytes_max
+        self.sources = tuple(build_source(source, settings) for source in settings.sources)
+        self._routes: dict[str, Route | None] = {}
+
+    def route(self, topic: str) -> Route | None:
+        """Where the topic's messages go; None if no source takes them."""
+        try:
+            return self._routes[topic]
+        except KeyError:
+            if len(self._routes) >= _TOPICS_MAX:
+                self._routes.clear()
+            route = self._routes[topic] = self._find(topic)
+            return route
+
+    def named(self, name: str) -> Source:
+        """The source of that name. Raises GatewayError with the valid names."""
+        for source in self.sources:
+            if source.settings.name == name:
+                return source
+        known = ", ".join(source.settings.name for source in self.sources)
+        raise GatewayError(f"there is no source {name!r} in gateway.sources; use one of {known}")
+
+    def close(self) -> None:
+        """End what the codecs hold, such as processes."""
+        for source in self.sources:
+            close = getattr(source.codec, "close", None)
+            if close:
+                close()
+
+    def _find(self, topic: str) -> Route | None:
+        for source in self.sources:
+            if topic_matches_sub(source.settings.plain_filter, topic):
+                return route_of(source, topic)
+        return None
+
+
+def route_of(source: Source, topic: str) -> Route:
+    """The route of a topic that belongs to the source."""
+    settings = source.settings
+    utility = settings.utility or _level(topic, settings.utility_level)
+    identity = _level(topic, settings.identity.topic_level) if settings.identity else ""
+    return Route(source, utility if _UTILITY.fullmatch(utility) else "", identity)
+
+
+def _level(topic: str, level: int) -> str:
+    levels = topic.split("/", level)
+    return levels[level - 1] if level <= len(levels) else ""
+
+
+def build_source(settings: SourceSettings, gateway: GatewaySettings) -> Source:
+    """The source with its codec. Raises GatewayError naming the wrong setting."""
+    place = f"gateway.sources.{settings.name}"
+    try:
+        kind = find_codec(settings.codec)
+    except GatewayError as error:
+        raise GatewayError(f"{place}.codec: {error}") from error
+    options = read_options(kind, settings.options, f"{place}.options")
+    context = CodecContext(
+        source=settings.name,
+        time_zone=ZoneInfo(settings.time_zone),
+        readings_max=gateway.readings_per_message_max,
+        nesting_max=gateway.nesting_max,
+    )
+    has_rules = settings.identity is not None or bool(settings.meters)
+    return Source(settings, kind.build(options, context), has_rules)
+
+
+def apply_rules(rows: Rows, settings: SourceSettings, identity: str) -> Rows:
+    """Check the sender's identity, then give the meters their serials. Raises MessageRejected for a wrong sender."""
+    if settings.identity is not None:
+        if settings.identity.matches == "meter":
+            _reject_foreign_meters(rows, identity)
+        elif rows.sender != identity:
+            found = f"the topic names {show(identity)}, the payload {show(rows.sender)}"
+            raise MessageRejected(Reason.IDENTITY_MISMATCH, found, len(rows.meter))
+    if settings.meters:
+        if settings.unlisted == "skip":
+            rows = without_unlisted(rows, settings.meters)
+        rows.meter = [settings.meters.get(meter, meter) for meter in rows.meter]
+    return rows
+
+
+def _reject_foreign_meters(rows: Rows, identity: str) -> None:
+    rejected = {reject.row for reject in rows.rejects}
+    rows.rejects += [
+        RowReject(row, Reason.IDENTITY_MISMATCH, f"{show(meter)} under a topic of {show(identity)}")
+        for row, meter in enumerate(rows.meter)
+        if meter != identity and row not in rejected
+    ]
+
+
+def without_unlisted(rows: Rows, listed: Mapping[str, str]) -> Rows:
+    """The rows of listed meters, and those under a false name; the others are counted as skipped."""
+    false = {reject.row for reject in rows.rejects if reject.reason is Reason.IDENTITY_MISMATCH}
+    kept = [row for row, meter in enumerate(rows.meter) if meter in listed or row in false]
+    if len(kept) == len(rows.meter):
+        return rows
+    place = {row: i for i, row in enumerate(kept)}
+    return Rows(
+        [rows.medium[row] for row in kept] if isinstance(rows.medium, list) else rows.medium,
+        [rows.unit[row] for row in kept] if isinstance(rows.unit, list) else rows.unit,
+        [rows.meter[row] for row in kept],
+        [rows.observed_at[row] for row in kept],
+        [rows.register[row] for row in kept],
+        [rows.status[row] for row in kept],
+        [reject._replace(row=place[reject.row]) for reject in rows.rejects if reject.row in place],
+        rows.sender,
+        rows.skipped + len(rows.meter) - len(kept),
+    )
