@@ -13,13 +13,13 @@ from typing import Any, Final, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from metrology.arrays import FloatArray, Floats, drop_0d, floats, refuse_where, same_shape
 from metrology.errors import InvalidInputError
-from metrology.posterior import Floats, Tails, normal_tails, student_normal_tails
-
-FloatArray = NDArray[np.float64]
+from metrology.posterior import Tails, normal_tails, student_normal_tails
 
 ALARM_PROBABILITY: Final = 0.95
 CLEAR_PROBABILITY: Final = 0.05
+_LARGEST_PCT: Final = 1e15  # an estimate beyond is none, an uncertainty beyond is ignorance; squares stay finite
 
 
 class Outcome(StrEnum):
@@ -104,12 +104,13 @@ def probability_nonconforming(
     Student t about the estimate; without, normal. A `prior` is combined with the measurement by Bayes' rule.
 
     Normal: p = Φ((L - e)/u) + Φ((e - U)/u) (JCGM 106, 7.2-7.4); t: likewise with the t distribution (JCGM 101, 6.4.9);
-    normal prior: conjugate update (JCGM 106, A.4.4). Where an estimate, uncertainty or limit is NaN the result is NaN,
-    for which `decide` withholds. An uncertainty of 0 gives 0 or 1. Raises InvalidInputError for negative uncertainties
-    or limits, for limits in the wrong order, and for degrees of freedom below 1.
+    normal prior: conjugate update (JCGM 106, A.4.4). Where an estimate is NaN, infinite or beyond 1e15 %, or another
+    argument NaN, the result is NaN, for which `decide` withholds. An uncertainty of 0 gives 0 or 1, an infinite one
+    leaves ignorance or the prior. Raises InvalidInputError for negative uncertainties or limits, an infinite MPE or
+    prior, limits in the wrong order, degrees of freedom below 1, no real numbers, shapes that don't fit.
     """
     below, above = _tails(error_pct, std_pct, mpe_pct, lower_pct, upper_pct, degrees_of_freedom, prior)
-    return _drop_0d(below + above)
+    return drop_0d(below + above)
 
 
 def _tails(
@@ -122,21 +123,34 @@ def _tails(
     prior: NormalPrior | None,
 ) -> Tails:
     """P(true error < lower limit) and P(> upper limit), in broadcast shape; errors as `probability_nonconforming`."""
-    error, std = np.asarray(error_pct, dtype=np.float64), np.asarray(std_pct, dtype=np.float64)
-    lower, upper = limits(mpe_pct, lower_pct, upper_pct)
+    error, std = floats("error_pct", error_pct), floats("std_pct", std_pct)
     refuse_where(std < 0, std, "std_pct", "is negative; give a standard uncertainty of at least 0 %")
-    dof = None if degrees_of_freedom is None else np.asarray(degrees_of_freedom, dtype=np.float64)
+    std = np.minimum(std, _LARGEST_PCT)  # ignorance, however large
+    usable = np.abs(error) <= _LARGEST_PCT
+    if not usable.all():
+        error = np.where(usable, error, np.nan)
+    lower, upper = limits(mpe_pct, lower_pct, upper_pct)
+    dof = None if degrees_of_freedom is None else floats("degrees_of_freedom", degrees_of_freedom)
     if dof is not None:
         refuse_where(dof < 1, dof, "degrees_of_freedom", "is below 1; take more readings or state a normal uncertainty")
+    mean, spread = _prior(prior) if prior is not None else (np.asarray(0.0), np.asarray(1.0))
+    same_shape(error=error, std=std, lower=lower, upper=upper, dof=np.asarray(dof), mean=mean, spread=spread)
     if prior is None:
         return normal_tails(error, std, lower, upper, dof)
-    mean, spread = np.asarray(prior.mean_pct, dtype=np.float64), np.asarray(prior.std_pct, dtype=np.float64)
-    refuse_where(spread <= 0, spread, "prior.std_pct", "is not above 0; a certain prior leaves nothing to measure")
     if dof is not None:
         return student_normal_tails(error, std, dof, prior_mean=mean, prior_std=spread, lower=lower, upper=upper)
-    # Weight of the measurement; this form needs no division by std², which may be 0.
-    weight = spread**2 / (spread**2 + std**2)
-    return normal_tails(mean + weight * (error - mean), std * np.sqrt(weight), lower, upper)
+    # This form divides by neither variance, of which one may be 0, and squares nothing large.
+    together = np.hypot(std, spread)
+    weight = (spread / together) ** 2  # of the measurement
+    return normal_tails(mean + weight * (error - mean), spread * (std / together), lower, upper)
+
+
+def _prior(prior: NormalPrior) -> tuple[FloatArray, FloatArray]:
+    mean, spread = floats("prior.mean_pct", prior.mean_pct), floats("prior.std_pct", prior.std_pct)
+    refuse_where(spread <= 0, spread, "prior.std_pct", "is not above 0; a certain prior leaves nothing to measure")
+    for name, array in (("prior.mean_pct", mean), ("prior.std_pct", spread)):
+        refuse_where(np.abs(array) > _LARGEST_PCT, array, name, "is too large; without knowledge give no prior")
+    return mean, spread
 
 
 def limits(mpe: Floats | None, lower: Floats | None, upper: Floats | None) -> tuple[FloatArray, FloatArray]:
@@ -144,26 +158,20 @@ def limits(mpe: Floats | None, lower: Floats | None, upper: Floats | None) -> tu
     if mpe is not None:
         if lower is not None or upper is not None:
             raise InvalidInputError("mpe_pct and lower_pct/upper_pct were both given; give one or the other")
-        half = np.asarray(mpe, dtype=np.float64)
+        half = floats("mpe_pct", mpe)
         refuse_where(half < 0, half, "mpe_pct", "is negative; give the maximum permissible error without its sign")
+        refuse_where(np.isinf(half), half, "mpe_pct", "is no limit; give the maximum permissible error of a regulation")
         return -half, half
     if lower is None and upper is None:
         raise InvalidInputError("no limit was given; give mpe_pct, lower_pct or upper_pct")
-    low = np.asarray(-np.inf if lower is None else lower, dtype=np.float64)
-    high = np.asarray(np.inf if upper is None else upper, dtype=np.float64)
+    low = floats("lower_pct", -np.inf if lower is None else lower)
+    high = floats("upper_pct", np.inf if upper is None else upper)
+    same_shape(lower_pct=low, upper_pct=high)
     refuse_where(low > high, low, "lower_pct", "lies above upper_pct; exchange the limits")
+    refuse_where(low == np.inf, low, "lower_pct", "is no limit; a missing lower limit is -inf")
+    refuse_where(high == -np.inf, high, "upper_pct", "is no limit; a missing upper limit is inf")
+    refuse_where(np.isinf(low) & np.isinf(high), low, "lower_pct", "and no upper limit: give at least one of them")
     return low, high
-
-
-def refuse_where(bad: NDArray[np.bool_], values: FloatArray, name: str, what: str) -> None:
-    """Raises InvalidInputError naming the first bad value, where there is one."""
-    if bad.any():
-        value = float(np.broadcast_to(values, bad.shape)[bad].flat[0])
-        raise InvalidInputError(f"{name} = {value:g} {what}")
-
-
-def _drop_0d(values: FloatArray) -> Floats:
-    return float(values) if values.ndim == 0 else values
 
 
 def decide_many(
@@ -177,19 +185,26 @@ def decide_many(
 
     p > alarm is nonconforming, p < clear conforming, everything between and the thresholds themselves inconclusive;
     NaN and every place where the mask `withheld` is True is withheld. Raises InvalidInputError unless
-    0 <= clear <= alarm <= 1.
+    0 <= clear <= alarm <= 1, for probabilities outside [0, 1], and for a mask that is not one of truth values.
     """
     if not 0 <= clear <= alarm <= 1:
         raise InvalidInputError(
             f"clear = {clear:g} and alarm = {alarm:g}: they must be ordered 0 <= clear <= alarm <= 1"
         )
-    p = np.asarray(p_nonconforming, dtype=np.float64)
+    p = floats("p_nonconforming", p_nonconforming)
+    # The sum of two tails may exceed 1 by the last bits.
+    refuse_where((p < 0) | (p > 1 + 1e-9), p, "p_nonconforming", "is no probability; give values from 0 to 1")
     codes = np.full(p.shape, CODE[Outcome.INCONCLUSIVE], dtype=np.int8)
     codes[p > alarm] = CODE[Outcome.NONCONFORMING]
     codes[p < clear] = CODE[Outcome.CONFORMING]
     codes[np.isnan(p)] = CODE[Outcome.WITHHELD]
     if withheld is not None:
-        codes[withheld] = CODE[Outcome.WITHHELD]
+        mask = np.asarray(withheld)
+        if mask.dtype != np.bool_ or mask.shape not in ((), p.shape):
+            raise InvalidInputError(
+                f"withheld must be a mask of truth values of shape {p.shape}; it is {mask.dtype} of shape {mask.shape}"
+            )
+        codes[np.broadcast_to(mask, p.shape)] = CODE[Outcome.WITHHELD]
     return codes
 
 
@@ -220,7 +235,9 @@ def decide_errors(
 
 
 def outcomes_of(codes: NDArray[np.int8]) -> list[Outcome]:
-    """The outcomes named by a one-dimensional array of codes from `decide_many`."""
+    """The outcomes named by a one-dimensional array of codes from `decide_many`; refuses codes that name none."""
+    wrong = (np.asarray(codes) < 0) | (np.asarray(codes) >= len(OUTCOMES))
+    refuse_where(wrong, np.asarray(codes), "code", f"names no outcome; codes go from 0 to {len(OUTCOMES) - 1}")
     return [OUTCOMES[code] for code in codes]
 
 

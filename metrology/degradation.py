@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from metrology.arrays import FloatArray, check_probability, finite, finite_scalar, floats, same_shape, whole
 from metrology.errors import InvalidInputError
-from metrology.proportions import ProportionInterval, check_confidence
+from metrology.proportions import ProportionInterval
 
-Array = NDArray[np.float64]
 MIN_METERS: Final = 10
+_LONGEST_YEARS: Final = 1000.0  # a longer life is a mistake of units
+_LARGEST_PCT: Final = 1e9  # of errors and uncertainties, and the inverse of the smallest: squares stay finite
 _LARGE_LOT: Final = 2_000  # meters; beyond, resampling each would cost seconds and change nothing
 
 
@@ -33,9 +35,9 @@ class Paths:
     """
 
     meter: NDArray[np.int64]
-    intercept_pct: Array
-    slope_pct_per_year: Array
-    covariance: Array
+    intercept_pct: FloatArray
+    slope_pct_per_year: FloatArray
+    covariance: FloatArray
     birge_ratio: float
     dropped: NDArray[np.int64]
 
@@ -47,9 +49,9 @@ class TimeToLimit:
     Infinite where it isn't going to; `earliest_years` is what a cautious replacement plan goes by.
     """
 
-    estimate_years: Array
-    earliest_years: Array
-    latest_years: Array
+    estimate_years: FloatArray
+    earliest_years: FloatArray
+    latest_years: FloatArray
 
 
 def fit_paths(meter: ArrayLike, age_years: ArrayLike, error_pct: ArrayLike, std_pct: ArrayLike) -> Paths:
@@ -57,20 +59,31 @@ def fit_paths(meter: ArrayLike, age_years: ArrayLike, error_pct: ArrayLike, std_
 
     `std_pct`: standard uncertainty of each error [%], above 0, independent from measurement to measurement.
     """
-    number = np.asarray(meter, dtype=np.int64)
-    age, error, std = (np.asarray(x, dtype=np.float64) for x in np.broadcast_arrays(age_years, error_pct, std_pct))
+    given = floats("meter", meter)
+    if not np.all((np.abs(given) < 2**53) & (given == np.floor(given))):
+        raise InvalidInputError("paths: meter must hold whole numbers below 2**53, one a meter")
+    number = given.astype(np.int64)
+    age, error, std = same_shape(
+        age_years=floats("age_years", age_years),
+        error_pct=floats("error_pct", error_pct),
+        std_pct=floats("std_pct", std_pct),
+    )
     if not (number.ndim == 1 and number.shape == age.shape and number.size):
         raise InvalidInputError(
             f"paths: meter {number.shape} and measurements {age.shape} must be columns of equal length"
         )
-    if bad := np.flatnonzero(~(np.isfinite(age) & np.isfinite(error) & (std > 0) & np.isfinite(std))).tolist():
+    usable_row = (age >= 0) & (age <= _LONGEST_YEARS) & (np.abs(error) <= _LARGEST_PCT)
+    usable_row &= (std >= 1 / _LARGEST_PCT) & (std <= _LARGEST_PCT)
+    if bad := np.flatnonzero(~usable_row).tolist():
+        row = bad[0]
         raise InvalidInputError(
-            f"paths: row {bad[0]} (meter {number[bad[0]]}) lacks an age, an error or its uncertainty"
+            f"paths: row {row} (meter {number[row]}: {age[row]:g} years, {error[row]:g} ± {std[row]:g} %) lacks an age,"
+            " an error or its uncertainty above 0"
         )
     meters, index = np.unique(number, return_inverse=True)
     weight = 1.0 / std**2
 
-    def total(values: Array) -> Array:
+    def total(values: FloatArray) -> FloatArray:
         return np.bincount(index, weights=values, minlength=meters.size).astype(np.float64)
 
     weights = total(weight)
@@ -96,8 +109,9 @@ def fit_paths(meter: ArrayLike, age_years: ArrayLike, error_pct: ArrayLike, std_
 
 def snapshot(error_pct: ArrayLike, std_pct: ArrayLike) -> Paths:
     """A lot measured once: paths without drift, which hold for the age at which they were measured and for no other."""
-    error, std = (np.asarray(x, dtype=np.float64).ravel() for x in np.broadcast_arrays(error_pct, std_pct))
-    if not np.all(np.isfinite(error) & np.isfinite(std) & (std >= 0)):
+    error, std = same_shape(error_pct=floats("error_pct", error_pct), std_pct=floats("std_pct", std_pct))
+    error, std = error.ravel(), std.ravel()
+    if not np.all((np.abs(error) <= _LARGEST_PCT) & (std >= 0) & (std <= _LARGEST_PCT)):
         raise InvalidInputError("snapshot: errors must be finite and their uncertainties 0 or more")
     variance = np.zeros((error.size, 2, 2))
     variance[:, 0, 0] = std**2
@@ -112,16 +126,18 @@ def time_to_limit(
     The ends are where the path's confidence band meets the limit: a quadratic equation (Fieller). A meter that is
     already outside has its present age.
     """
-    check_confidence(confidence)
+    check_probability("confidence", confidence)
     _check_limits(lower_pct, upper_pct)
     z = float(special.ndtri((1.0 + confidence) / 2.0))
-    start = np.broadcast_to(np.asarray(from_age_years, dtype=np.float64), paths.meter.shape)
+    start, _ = same_shape(
+        from_age_years=finite("from_age_years", from_age_years, "years", least=0.0), meter=paths.meter
+    )
     a, b, v = paths.intercept_pct, paths.slope_pct_per_year, paths.covariance
     up, down = _crossing(a, b, v, upper_pct, start, z), _crossing(-a, -b, v, -lower_pct, start, z)
     return TimeToLimit(*(np.minimum(one, other) for one, other in zip(up, down, strict=True)))
 
 
-def lot_path(paths: Paths) -> tuple[Array, Array]:
+def lot_path(paths: Paths) -> tuple[FloatArray, FloatArray]:
     """Mean (intercept [%], slope [%/year]) of a lot and the covariance (2, 2) between its true paths."""
     if paths.meter.size < MIN_METERS:
         raise InvalidInputError(f"a lot can't be judged by {paths.meter.size} meters; measure at least {MIN_METERS}")
@@ -145,15 +161,18 @@ def proportion_beyond(
     The meters given are a random sample of the lot. Interval: percentiles of `resamples` bootstrap lots (meters drawn
     with replacement, Efron), the same for the same seed. Raises InvalidInputError below 10 meters.
     """
-    check_confidence(confidence)
+    check_probability("confidence", confidence)
     _check_limits(lower_pct, upper_pct)
+    finite_scalar("age_years", age_years, "years", least=0.0)
+    whole("seed", seed, least=0)
+    whole("resamples", resamples, least=100, most=1_000_000)
     size = paths.meter.size
     if size < MIN_METERS:
         raise InvalidInputError(f"a lot can't be judged by {size} meters; measure at least {MIN_METERS}")
     centre, features = _features(paths)
     rng = np.random.default_rng(seed)
 
-    def beyond(means: Array) -> Array:
+    def beyond(means: FloatArray) -> FloatArray:
         return _beyond(*_moments(means, size, centre), age_years, lower_pct, upper_pct)
 
     estimate = float(beyond(features.mean(axis=0)[None])[0])
@@ -164,14 +183,14 @@ def proportion_beyond(
     )
 
 
-def _features(paths: Paths) -> tuple[Array, Array]:
+def _features(paths: Paths) -> tuple[FloatArray, FloatArray]:
     """A centre, and by meter what a lot's moments are averages of: a, b, a², ab, b² about it, the own variances."""
     centre = np.array([paths.intercept_pct.mean(), paths.slope_pct_per_year.mean()])  # keeps the squares small
     a, b, v = paths.intercept_pct - centre[0], paths.slope_pct_per_year - centre[1], paths.covariance
     return centre, np.column_stack((a, b, a * a, a * b, b * b, v[:, 0, 0], v[:, 0, 1], v[:, 1, 1]))
 
 
-def _resampled_means(features: Array, resamples: int, rng: np.random.Generator) -> Array:
+def _resampled_means(features: FloatArray, resamples: int, rng: np.random.Generator) -> FloatArray:
     """Averages (resamples, 8) of lots drawn with replacement; of a large lot by their normal limit, as good there."""
     size = len(features)
     if size <= _LARGE_LOT:
@@ -180,7 +199,7 @@ def _resampled_means(features: Array, resamples: int, rng: np.random.Generator) 
     return rng.multivariate_normal(features.mean(axis=0), spread, resamples, method="eigh", check_valid="ignore")
 
 
-def _moments(means: Array, size: int, centre: Array) -> tuple[Array, Array]:
+def _moments(means: FloatArray, size: int, centre: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean (lots, 2) and covariance (lots, 2, 2) of true paths from the averages (lots, 8) of `_features`."""
     observed = (means[:, [2, 3, 4]] - means[:, [0, 0, 1]] * means[:, [0, 1, 1]]) * size / (size - 1)
     excess = observed - means[:, [5, 6, 7]]
@@ -190,7 +209,7 @@ def _moments(means: Array, size: int, centre: Array) -> tuple[Array, Array]:
     return centre + means[:, :2], np.einsum("lij,lj,lkj->lik", vectors, clipped, vectors)
 
 
-def _beyond(mean: Array, between: Array, age: float, lower: float, upper: float) -> Array:
+def _beyond(mean: FloatArray, between: FloatArray, age: float, lower: float, upper: float) -> FloatArray:
     """P(error outside the limits) at an age for each lot; without any spread the mean path decides."""
     at = np.array([1.0, age])
     centre = mean @ at
@@ -198,16 +217,18 @@ def _beyond(mean: Array, between: Array, age: float, lower: float, upper: float)
     with np.errstate(divide="ignore", invalid="ignore"):
         outside = special.ndtr((lower - centre) / spread) + special.ndtr((centre - upper) / spread)
     certain = ((centre < lower) | (centre > upper)).astype(np.float64)
-    result: Array = np.where(spread > 0, outside, certain)
+    result: FloatArray = np.where(spread > 0, outside, certain)
     return result
 
 
-def _crossing(a: Array, b: Array, v: Array, limit: float, start: Array, z: float) -> tuple[Array, Array, Array]:
+def _crossing(
+    a: FloatArray, b: FloatArray, v: FloatArray, limit: float, start: FloatArray, z: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Estimate, earliest, latest age from `start` on at which a + b t and its band of z deviations reach a limit."""
 
-    def band(age: Array, side: float) -> Array:
+    def band(age: FloatArray, side: float) -> FloatArray:
         variance = v[:, 0, 0] + 2 * age * v[:, 0, 1] + age**2 * v[:, 1, 1]
-        result: Array = a + b * age + side * z * np.sqrt(np.maximum(variance, 0.0)) - limit
+        result: FloatArray = a + b * age + side * z * np.sqrt(np.maximum(variance, 0.0)) - limit
         return result
 
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -226,7 +247,7 @@ def _crossing(a: Array, b: Array, v: Array, limit: float, start: Array, z: float
     return estimate, np.where(band(start, 1) >= 0, start, first), np.where(band(start, -1) >= 0, start, last)
 
 
-def _birge_ratio(chi_squared: Array, degrees_of_freedom: NDArray[np.int64]) -> float:
+def _birge_ratio(chi_squared: FloatArray, degrees_of_freedom: NDArray[np.int64]) -> float:
     """sqrt(chi² / degrees of freedom) pooled over the meters, at least 1: scatter beyond the stated uncertainties."""
     freedom = int(degrees_of_freedom.clip(min=0).sum())
     return max(1.0, math.sqrt(float(chi_squared.sum()) / freedom)) if freedom else 1.0

@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from metrology.arrays import Floats, drop_0d, finite, finite_scalar, floats, same_shape
 from metrology.errors import InvalidInputError
 from metrology.gas_composition import Composition
 from metrology.gas_compressibility import Equation, compressibility, equation_range
 from metrology.uncertainty import Budget, Component
-
-FloatArray = NDArray[np.float64]
-Floats = float | FloatArray
 
 MJ_PER_KWH: Final = 3.6
 
@@ -32,10 +29,14 @@ _ALTITUDE_M: Final = (-1000.0, 9000.0)  # places where meters stand, well inside
 
 @dataclass(frozen=True, slots=True)
 class BaseConditions:
-    """Temperature [K] and absolute pressure [kPa] that volumes are stated at."""
+    """Temperature [K] and absolute pressure [kPa] that volumes are stated at; refuses values not above 0."""
 
     temperature_k: float
     pressure_kpa: float = 101.325
+
+    def __post_init__(self) -> None:
+        finite_scalar("base temperature", self.temperature_k, "K", above=0.0)
+        finite_scalar("base pressure", self.pressure_kpa, "kPa", above=0.0)
 
 
 BASE_20: Final = BaseConditions(293.15)  # China: GB/T 19205, natural gas standard reference conditions
@@ -50,17 +51,17 @@ def atmospheric_pressure_kpa(altitude_m: Floats) -> Floats:
     some percent about it: give that spread as the uncertainty of a component. Raises InvalidInputError for altitudes
     outside -1000 to 9000 m.
     """
-    altitude = np.asarray(altitude_m, dtype=np.float64)
+    altitude = floats("altitude_m", altitude_m)
     inside = (altitude >= _ALTITUDE_M[0]) & (altitude <= _ALTITUDE_M[1])
     if not inside.all():
         wrong = float(altitude[~inside].flat[0])
         raise InvalidInputError(f"altitude_m = {wrong:g} is outside -1000 to 9000 m; check the place and the unit")
     geopotential = _EARTH_RADIUS_M * altitude / (_EARTH_RADIUS_M + altitude)
     pressure = _SEA_LEVEL_KPA * (1 - _LAPSE_K_PER_M * geopotential / _SEA_LEVEL_K) ** _EXPONENT
-    return float(pressure) if pressure.ndim == 0 else pressure
+    return drop_0d(pressure)
 
 
-def conversion_factor(
+def volume_conversion_factor(
     temperature_k: Floats,
     pressure_kpa: Floats,
     *,
@@ -69,21 +70,14 @@ def conversion_factor(
 ) -> Floats:
     """C = (p/p_b)·(T_b/T)·(Z_b/Z), dimensionless; `z_ratio` = Z_b/Z from `z_ratio` or measured, 1 for an ideal gas.
 
-    Raises InvalidInputError for temperatures, pressures or ratios that are not above 0.
+    Broadcast shape. Raises InvalidInputError for temperatures, pressures or ratios that are not finite and above 0.
     """
-    temperature, pressure, ratio = (np.asarray(v, dtype=np.float64) for v in (temperature_k, pressure_kpa, z_ratio))
-    for name, values, unit in (
-        ("temperature", temperature, "K"),
-        ("absolute pressure", pressure, "kPa"),
-        ("Z_b/Z", ratio, ""),
-    ):
-        if not (values > 0).all():
-            wrong = float(values[~(values > 0)].flat[0])
-            raise InvalidInputError(
-                f"{name} = {wrong:g} {unit}".rstrip() + " is not above 0; check the unit (K, absolute)"
-            )
-    factor = pressure / base.pressure_kpa * (base.temperature_k / temperature) * ratio
-    return float(factor) if factor.ndim == 0 else np.asarray(factor)
+    temperature, pressure, ratio = same_shape(
+        temperature_k=finite("temperature", temperature_k, "K (absolute)", above=0.0),
+        pressure_kpa=finite("absolute pressure", pressure_kpa, "kPa", above=0.0),
+        z_ratio=finite("Z_b/Z", z_ratio, above=0.0),
+    )
+    return drop_0d(pressure / base.pressure_kpa * (base.temperature_k / temperature) * ratio)
 
 
 def z_ratio(
@@ -94,7 +88,7 @@ def z_ratio(
     base: BaseConditions = BASE_20,
     equation: Equation = Equation.AGA8_DETAIL,
 ) -> Floats:
-    """Z_b/Z for `conversion_factor`; temperatures [K], absolute pressures [kPa].
+    """Z_b/Z for `volume_conversion_factor`; temperatures [K], absolute pressures [kPa].
 
     Raises InvalidInputError outside the equation's range (see `compressibility`).
     """
@@ -114,16 +108,29 @@ def base_volume_m3(
     """Volume at base conditions [m3] from that at operating conditions [m3]; broadcast shape.
 
     Without a composition the gas is ideal (Z_b/Z = 1): at delivery pressures below some kPa the error is under 0.01 %.
+    A volume may be negative (a correction) but must be finite; otherwise raises InvalidInputError as
+    `volume_conversion_factor` and `z_ratio` do.
     """
+    volume = finite("volume_m3", volume_m3, "m3")
     ratio = (
         1.0 if composition is None else z_ratio(composition, temperature_k, pressure_kpa, base=base, equation=equation)
     )
-    return volume_m3 * conversion_factor(temperature_k, pressure_kpa, base=base, z_ratio=ratio)
+    factor = volume_conversion_factor(temperature_k, pressure_kpa, base=base, z_ratio=ratio)
+    volume, factor = same_shape(volume_m3=volume, factor=np.asarray(factor))
+    return drop_0d(volume * factor)
 
 
-def energy_kwh(base_volume: Floats, calorific_value_mj_per_m3: Floats) -> Floats:
-    """Energy [kWh] of a base volume [m3] whose gas has that calorific value [MJ/m3] at the same base conditions."""
-    return base_volume * calorific_value_mj_per_m3 / MJ_PER_KWH
+def energy_kwh(base_volume_m3: Floats, calorific_value_mj_per_m3: Floats) -> Floats:
+    """Energy [kWh] of a base volume [m3] whose gas has that calorific value [MJ/m3] at the same base conditions.
+
+    E = V_b · H_s / 3.6 (ISO 15112, clause 10). Broadcast shape. Raises InvalidInputError for volumes that are not
+    finite and calorific values that are not finite and above 0.
+    """
+    volume, calorific = same_shape(
+        base_volume_m3=finite("base_volume_m3", base_volume_m3, "m3"),
+        calorific_value=finite("calorific_value_mj_per_m3", calorific_value_mj_per_m3, "MJ/m3", above=0.0),
+    )
+    return drop_0d(volume / MJ_PER_KWH * calorific)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +166,9 @@ def energy_budget(delivery: GasDelivery) -> Budget:
     ) -> Floats:
         pressure = gauge + atmospheric
         ratio = 1.0 if gas is None else z_ratio(gas, kelvin, pressure, base=base, equation=delivery.equation)
-        return energy_kwh(volume * conversion_factor(kelvin, pressure, base=base, z_ratio=ratio * z_error), calorific)
+        return energy_kwh(
+            volume * volume_conversion_factor(kelvin, pressure, base=base, z_ratio=ratio * z_error), calorific
+        )
 
     if gas is None:
         z_line = Component("compression factor ratio", 1.0, 0.0, source="assumed ideal gas")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
+from metrology.arrays import finite_scalar
 from metrology.errors import InvalidInputError
 
 COMPONENTS: Final = (
@@ -18,9 +19,13 @@ _RAW_SUM: Final = (0.98, 1.02)  # a chromatogram's raw total beyond this is a fa
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """Mole fractions in the order of COMPONENTS; make one with `of`."""
+    """Mole fractions in the order of COMPONENTS; make one with `of`, which checks them."""
 
     fractions: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.fractions) != len(COMPONENTS):
+            raise InvalidInputError(f"{len(self.fractions)} mole fractions instead of {len(COMPONENTS)}; use of()")
 
     @classmethod
     def of(cls, fractions: Mapping[str, float], *, normalise: bool = False) -> Self:
@@ -32,8 +37,7 @@ class Composition:
         for name, value in fractions.items():
             if name not in COMPONENTS:
                 raise InvalidInputError(f"gas component {name!r} is unknown; use one of {', '.join(COMPONENTS)}")
-            if not (math.isfinite(value) and value >= 0):
-                raise InvalidInputError(f"mole fraction of {name} = {value:g}; give a value from 0 to 1")
+            finite_scalar(f"mole fraction of {name}", value, least=0.0)
         total = math.fsum(fractions.values())
         if normalise and not _RAW_SUM[0] <= total <= _RAW_SUM[1]:
             raise InvalidInputError(f"mole fractions sum to {total:.6g}, outside 0.98 to 1.02; repeat the analysis")

@@ -9,13 +9,10 @@ from typing import Any, Final, overload
 
 import numpy as np
 import pyaga8
-from numpy.typing import NDArray
 
+from metrology.arrays import FloatArray, Floats, floats, same_shape
 from metrology.errors import InvalidInputError
 from metrology.gas_composition import COMPONENTS, Composition
-
-FloatArray = NDArray[np.float64]
-Floats = float | FloatArray
 
 
 class Equation(StrEnum):
@@ -42,9 +39,11 @@ _TOLERANCE: Final = 1e-9  # mole fractions on a limit are inside
 
 @cache
 def equation_range(equation: Equation) -> EquationRange:
-    """The validity range of an equation, from the package's data file."""
+    """The validity range of an equation, from the package's data file. Refuses an unknown one with the choices."""
+    if equation not in tuple(Equation):
+        raise InvalidInputError(f"equation {equation!r} is unknown; use one of {', '.join(Equation)}")
     text = resources.files("metrology").joinpath("gas_data", "equation_ranges.toml").read_text("utf-8")
-    raw = tomllib.loads(text)[equation.value]
+    raw = tomllib.loads(text)[str(equation)]
     limits = tuple((tuple(part["components"]), *part["fraction"]) for part in raw["limit"])
     low_k, high_k = raw["temperature_k"]
     low_kpa, high_kpa = raw["pressure_kpa"]
@@ -77,8 +76,8 @@ def compressibility(
     Raises InvalidInputError where the composition or a state lies outside `equation_range(equation)`, naming the
     quantity, its value and the limits.
     """
-    temperature, pressure = np.broadcast_arrays(
-        np.asarray(temperature_k, dtype=np.float64), np.asarray(pressure_kpa, dtype=np.float64)
+    temperature, pressure = same_shape(
+        temperature_k=floats("temperature", temperature_k), pressure_kpa=floats("absolute pressure", pressure_kpa)
     )
     check_range(composition, temperature, pressure, equation)
     state = _State(composition, equation)
@@ -119,7 +118,7 @@ class _State:
         gas = pyaga8.Composition()
         for name, x in zip(COMPONENTS, composition.fractions, strict=True):
             setattr(gas, name, x)
-        self._detail = equation is Equation.AGA8_DETAIL
+        self._detail = equation == Equation.AGA8_DETAIL
         self._solver: Any = pyaga8.Detail() if self._detail else pyaga8.Gerg2008()
         self._solver.set_composition(gas)
 

@@ -12,16 +12,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from metrology.arrays import (
+    BoolArray,
+    FloatArray,
+    Floats,
+    check_probability,
+    drop_0d,
+    finite,
+    finite_scalar,
+    floats,
+    same_shape,
+    whole,
+)
 from metrology.errors import InvalidInputError
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-Floats = float | FloatArray
 
 EN_LIMIT: Final = 1.0  # |E_n| <= 1 is satisfactory (ISO 13528, 9.7; ISO/IEC 17043, B.4.1.1)
 ZETA_WARNING: Final = 2.0  # |zeta| <= 2 satisfactory, >= 3 unsatisfactory (ISO 13528, 9.4 and 9.6)
 ZETA_ACTION: Final = 3.0
 CONSISTENCY_LEVEL: Final = 0.05  # Cox, Metrologia 39 (2002) 589, 4.1
+_LIMIT_TOLERANCE: Final = 1e-9  # keeps an E_n of 1 in decimal arithmetic satisfactory in binary arithmetic
+_LARGEST: Final = 1e100  # of results and uncertainties, and the inverse of the smallest: squares stay finite
 _MAX_ENUMERATED: Final = 20  # laboratories; the subsets of half of them number 184,756
 _BATCH: Final = 20_000
 _ITERATIONS: Final = 1000
@@ -75,7 +85,8 @@ class Comparison:
 def en_score(result: Floats, expanded_result: Floats, reference: Floats, expanded_reference: Floats) -> Floats:
     """E_n = (x - x_ref) / √(U² + U_ref²), U expanded with one coverage factor, usually 2 (ISO 13528, 9.7).
 
-    For independent results; arguments broadcast. Raises InvalidInputError for negative uncertainties or two of 0.
+    For independent results in one unit; arguments broadcast. Raises InvalidInputError for values that are not finite,
+    negative uncertainties, and where both are 0.
     """
     return _score(result, expanded_result, reference, expanded_reference, "expanded uncertainty")
 
@@ -96,7 +107,7 @@ def consistency_test(
     results: ArrayLike, std_uncertainties: ArrayLike, *, level: float = CONSISTENCY_LEVEL
 ) -> ConsistencyTest:
     """χ² = Σ(x_i - x_ref)²/u_i²; consistent if P(χ²(N - 1) > χ²) is at least `level` (Cox 2002, 5.3)."""
-    _check_level(level)
+    check_probability("level", level)
     x, u = _checked(results, std_uncertainties)
     _, _, chi2 = _weighted(x, u)
     p = float(special.chdtrc(x.size - 1, chi2))
@@ -112,7 +123,7 @@ def largest_consistent_subset(
     looked at, up to half of the laboratories left out. Raises InvalidInputError for more than 20 laboratories and where
     no subset of more than half of them is consistent: then no majority agrees and there is no reference value.
     """
-    _check_level(level)
+    check_probability("level", level)
     x, u = _checked(results, std_uncertainties)
     if x.size > _MAX_ENUMERATED:
         raise InvalidInputError(f"{x.size} laboratories are too many to search; use algorithm A for more than 20")
@@ -136,8 +147,8 @@ def algorithm_a(results: ArrayLike) -> ReferenceValue:
     Results beyond x* ± 1.5·s* are drawn in to there, until nothing changes. Raises InvalidInputError for less than two
     results, or NaN.
     """
-    x = np.asarray(results, dtype=np.float64)
-    if x.ndim != 1 or x.size < 2 or not np.isfinite(x).all():
+    x = floats("results", results)
+    if x.ndim != 1 or x.size < 2 or not (np.abs(x) <= _LARGEST).all():
         raise InvalidInputError(f"algorithm A needs at least two finite results in one row, not {x.size}")
     centre = float(np.median(x))
     spread = 1.483 * float(np.median(np.abs(x - centre)))
@@ -155,7 +166,13 @@ def algorithm_a(results: ArrayLike) -> ReferenceValue:
 
 
 def assigned_value(value: float, std_uncertainty: float, laboratories: int) -> ReferenceValue:
-    """A reference value from outside the comparison (a national institute, a certified item)."""
+    """A reference value from outside the comparison (a national institute, a certified item).
+
+    Raises InvalidInputError for a value that is not finite, a negative uncertainty, or no laboratory.
+    """
+    finite_scalar("value", value)
+    finite_scalar("std_uncertainty", std_uncertainty, least=0.0)
+    whole("laboratories", laboratories, least=1)
     return ReferenceValue(value, std_uncertainty, ReferenceMethod.ASSIGNED, (False,) * laboratories)
 
 
@@ -171,8 +188,11 @@ def compare(
 
     u²(d_i) = u_i² - u_ref² where laboratory i is a member of a weighted mean (its result is correlated with it), else
     u_i² + u_ref². For algorithm A the sum is used throughout (ISO 13528, 9.6, note): for few laboratories it makes
-    E_n somewhat small. The consistency test is that of the members, or of all where there is none.
+    E_n somewhat small. The consistency test is that of the members, or of all where there is none. Raises
+    InvalidInputError for a coverage factor not above 0, and where a laboratory dominates the weighted mean so much that
+    its difference from it has no uncertainty left.
     """
+    finite_scalar("coverage_factor", coverage_factor, above=0.0)
     x, u = _checked(results, std_uncertainties)
     if len(reference.members) != x.size:
         raise InvalidInputError(
@@ -182,41 +202,54 @@ def compare(
     weighted = reference.method in (ReferenceMethod.WEIGHTED_MEAN, ReferenceMethod.CONSISTENT_SUBSET)
     sign = np.where(members & weighted, -1.0, 1.0)
     variance = u**2 + sign * reference.std_uncertainty**2
+    # A rest of rounding is no variance: u_ref² of a dominating member is its own u² to the last digits.
+    if np.any(alone := variance <= 1e-12 * u**2):
+        i = int(np.flatnonzero(alone)[0])
+        raise InvalidInputError(
+            f"laboratory {i} (u = {u[i]:g}) dominates the weighted mean: it can't be compared with it; leave it out of"
+            " the reference value or take its result as an assigned value"
+        )
     difference = x - reference.value
-    expanded = coverage_factor * np.sqrt(np.maximum(variance, 0.0))
+    expanded = coverage_factor * np.sqrt(variance)
     en = difference / expanded
     tested = members if members.sum() > 1 else np.ones(x.size, dtype=np.bool_)
     consistency = consistency_test(x[tested], u[tested], level=level)
-    return Comparison(reference, consistency, difference, expanded, en, np.abs(en) <= EN_LIMIT)
+    return Comparison(reference, consistency, difference, expanded, en, is_satisfactory(en))
+
+
+def is_satisfactory(en: Floats) -> BoolArray:
+    """Where |E_n| <= 1 (ISO 13528, 9.7); NaN is not."""
+    return np.asarray(np.abs(floats("en", en)) <= EN_LIMIT + _LIMIT_TOLERANCE)
 
 
 def _score(result: Floats, spread: Floats, reference: Floats, spread_reference: Floats, what: str) -> Floats:
-    x, u, ref, u_ref = (np.asarray(v, dtype=np.float64) for v in (result, spread, reference, spread_reference))
-    if (u < 0).any() or (u_ref < 0).any():
-        raise InvalidInputError(f"a {what} is negative; give values of at least 0")
+    x, u, ref, u_ref = same_shape(
+        result=finite("result", result),
+        uncertainty=finite(what, spread, least=0.0),
+        reference=finite("reference", reference),
+        reference_uncertainty=finite(f"{what} of the reference", spread_reference, least=0.0),
+    )
     both = np.hypot(u, u_ref)
     if (both == 0).any():
         raise InvalidInputError(f"both values of the {what} are 0; a score needs one above 0")
-    score = (x - ref) / both
-    return float(score) if score.ndim == 0 else np.asarray(score)
+    with np.errstate(over="ignore"):  # a quotient too large for a float is refused below
+        score = (x - ref) / both
+    if not np.isfinite(score).all():
+        raise InvalidInputError("a score is too large for a number; check the units of results and uncertainties")
+    return drop_0d(score)
 
 
 def _checked(results: ArrayLike, std_uncertainties: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    x, u = np.asarray(results, dtype=np.float64), np.asarray(std_uncertainties, dtype=np.float64)
+    x, u = floats("results", results), floats("std_uncertainties", std_uncertainties)
     if x.ndim != 1 or x.shape != u.shape or x.size < 2:
         raise InvalidInputError(
             f"give at least two results and one uncertainty each, not shapes {x.shape} and {u.shape}"
         )
-    bad = ~(np.isfinite(x) & np.isfinite(u) & (u > 0))
+    bad = ~((np.abs(x) <= _LARGEST) & (u >= 1 / _LARGEST) & (u <= _LARGEST))
     if bad.any():
         i = int(np.flatnonzero(bad)[0])
         raise InvalidInputError(f"laboratory {i}: result {x[i]:g} ± {u[i]:g}; give a finite result and u above 0")
     return x, u
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise InvalidInputError(f"level = {level:g}; give a probability between 0 and 1, usually 0.05")
 
 
 def _weighted(x: FloatArray, u: FloatArray) -> tuple[float, float, float]:

@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
+from metrology.arrays import check_probability, finite, finite_scalar, floats, same_shape
 from metrology.errors import InvalidInputError
-from metrology.proportions import ProportionInterval, check_confidence
+from metrology.proportions import ProportionInterval
 
 _SHAPE_RANGE: Final = (0.05, 60.0)  # beyond, the data don't determine the shape
+_LONGEST_YEARS: Final = 1000.0  # a longer life is a mistake of units
+_MOST_UNITS: Final = 1e12
 _PENALTY: Final = 1e300
 
 
@@ -59,18 +62,22 @@ class WeibullFit:
 
 def lifetime_data(lower_years: ArrayLike, upper_years: ArrayLike, count: ArrayLike = 1) -> LifetimeData:
     """Check and condense censored lifetimes: arrays of equal length, 0 <= lower <= upper, upper > 0."""
-    lower, upper, number = np.broadcast_arrays(
-        np.asarray(lower_years, dtype=np.float64), np.asarray(upper_years, dtype=np.float64), np.asarray(count)
+    lower, upper, number = same_shape(
+        lower_years=floats("lower_years", lower_years),
+        upper_years=floats("upper_years", upper_years),
+        count=floats("count", count),
     )
     lower, upper, number = lower.ravel(), upper.ravel(), number.ravel()
-    bad = ~((lower >= 0) & (lower <= upper) & (upper > 0) & np.isfinite(lower) & (number > 0))
+    whole_number = (number >= 1) & (number <= _MOST_UNITS) & (number == np.floor(number))
+    known = (lower <= _LONGEST_YEARS) & ((upper <= _LONGEST_YEARS) | np.isposinf(upper))
+    bad = ~((lower >= 0) & (lower <= upper) & (upper > 0) & known & whole_number)
     if lower.size == 0:
         raise InvalidInputError("lifetimes: the table is empty; give at least one unit")
     if bad.any():
         row = int(np.argmax(bad))
         raise InvalidInputError(
             f"lifetimes: row {row} ({lower[row]:g} to {upper[row]:g} years, count {number[row]}) "
-            "must hold 0 <= lower <= upper, upper above 0, and a count of 1 or more"
+            f"must hold 0 <= lower <= upper <= {_LONGEST_YEARS:g} (or inf), upper above 0, a whole count above 0"
         )
     pairs, group = np.unique(np.column_stack((lower, upper)), axis=0, return_inverse=True)
     totals = np.bincount(group.ravel(), weights=number).astype(np.int64)
@@ -79,9 +86,10 @@ def lifetime_data(lower_years: ArrayLike, upper_years: ArrayLike, count: ArrayLi
 
 def data_from_inspections(age_years: ArrayLike, nonconforming: ArrayLike) -> LifetimeData:
     """Each unit tested once, at an age [years], and found nonconforming or not (current-status data)."""
-    age, failed = np.broadcast_arrays(
-        np.asarray(age_years, dtype=np.float64), np.asarray(nonconforming, dtype=np.bool_)
-    )
+    found = np.asarray(nonconforming)
+    if found.dtype != np.bool_ and not (found.dtype.kind in "iu" and np.isin(found, (0, 1)).all()):
+        raise InvalidInputError(f"nonconforming must hold True or False (1 or 0) for each unit; it holds {found.dtype}")
+    age, failed = same_shape(age_years=floats("age_years", age_years), nonconforming=found.astype(np.bool_))
     return lifetime_data(np.where(failed, 0.0, age), np.where(failed, age, np.inf))
 
 
@@ -117,9 +125,10 @@ def proportion_failed(fit: WeibullFit, age_years: float, confidence: float = 0.9
 
     Through w = ln(-ln(1 - F)) = shape (ln age - ln scale), which runs over all real numbers.
     """
-    check_confidence(confidence)
-    if not (math.isfinite(age_years) and age_years > 0):
-        raise InvalidInputError(f"age {age_years:g} years must be above 0")
+    check_probability("confidence", confidence)
+    finite_scalar("age", age_years, "years", above=0.0)
+    if not 1 / _LONGEST_YEARS <= age_years <= _LONGEST_YEARS:
+        raise InvalidInputError(f"age {age_years:g} years must be from {1 / _LONGEST_YEARS:g} to {_LONGEST_YEARS:g}")
     log_age = math.log(age_years)
     best = fit.shape * (log_age - math.log(fit.scale_years))
     low, high = _profile_interval(fit, best, lambda w, shape: log_age - w / shape, confidence, reach=60.0)
@@ -128,9 +137,8 @@ def proportion_failed(fit: WeibullFit, age_years: float, confidence: float = 0.9
 
 def age_at_proportion(fit: WeibullFit, proportion: float, confidence: float = 0.95) -> AgeInterval:
     """The age [years] at which a proportion [1] of the lot is nonconforming, with its profile-likelihood interval."""
-    check_confidence(confidence)
-    if not 0.0 < proportion < 1.0:
-        raise InvalidInputError(f"proportion {proportion:g} must lie between 0 and 1")
+    check_probability("confidence", confidence)
+    check_probability("proportion", proportion)
     offset = math.log(-math.log1p(-proportion))
     best = math.log(fit.scale_years) + offset / fit.shape
     low, high = _profile_interval(fit, best, lambda x, shape: x - offset / shape, confidence, reach=20.0)
@@ -145,11 +153,17 @@ def zero_failure_bound(
     Units still conforming at ages t_i [years] leave scale^shape >= sum t_i^shape / -ln(1 - confidence) (Meeker and
     Escobar, 7.7). The bound is one-sided; the estimate and the lower end are 0. It is as good as the assumed shape.
     """
-    check_confidence(confidence)
-    ages = np.asarray(age_years, dtype=np.float64)
-    if ages.size == 0 or not np.all(ages > 0) or not (shape > 0 and at_age_years > 0):
-        raise InvalidInputError("zero_failure_bound needs ages, a shape and an age of interest above 0")
-    exposure = float(np.sum((ages / at_age_years) ** shape))
+    check_probability("confidence", confidence)
+    ages = finite("age", age_years, "years", above=0.0)
+    finite_scalar("at_age_years", at_age_years, "years", above=0.0)
+    finite_scalar("shape", shape, above=0.0)
+    if ages.size == 0 or not ages.max() <= _LONGEST_YEARS or not _SHAPE_RANGE[0] <= shape <= _SHAPE_RANGE[1]:
+        raise InvalidInputError(
+            f"zero_failure_bound needs ages above 0, at most {_LONGEST_YEARS:g} years, and a shape from"
+            f" {_SHAPE_RANGE[0]:g} to {_SHAPE_RANGE[1]:g}; it got {ages.size} ages and shape {shape:g}"
+        )
+    with np.errstate(over="ignore"):  # an infinite exposure leaves a bound of 0, a vanishing one of 1
+        exposure = max(float(np.sum((ages / at_age_years) ** shape)), 1e-300)
     upper = -math.expm1(math.log1p(-confidence) / exposure)
     return ProportionInterval(0.0, 0.0, upper, confidence, f"no failure, assumed Weibull shape {shape:g}, one-sided")
 

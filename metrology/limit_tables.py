@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from metrology.arrays import BoolArray, FloatArray
 from metrology.errors import InvalidInputError
 from metrology.load_marks import MARKS, Bound, parse_bound
 from metrology.regulation import reason_not_stated
 from metrology.regulation_check import table_influences
 from metrology.regulation_schema import Connection, Limit, Regulation, Stage
 
-Floats = NDArray[np.float64]
+_LARGEST_LOAD = 1e15  # [A or m3/h] where a limit holds over the whole range: what is beyond is no load
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class LimitTable:
             words.append(f"above {head.temperature_above_degc:g} to {head.temperature_to_degc:g} degC")
         return ", ".join(words)
 
-    def selects(self, power_factor: Floats, leading: NDArray[np.bool_], temperature_degc: Floats) -> NDArray[np.bool_]:
+    def selects(self, power_factor: FloatArray, leading: BoolArray, temperature_degc: FloatArray) -> BoolArray:
         """Where the influences fall into this table."""
-        chosen: NDArray[np.bool_] = np.asarray(True)
+        chosen: BoolArray = np.asarray(True)
         head = self.head
         if head.power_factor == "unity":
             chosen = power_factor == 1.0
@@ -83,7 +84,9 @@ class LimitTable:
             chosen = chosen & (temperature_degc >= head.temperature_from_degc)
         return np.asarray(chosen)
 
-    def fill(self, load: Floats, marks: Mapping[str, Floats], out: Floats, rows: NDArray[np.int16] | None) -> None:
+    def fill(
+        self, load: FloatArray, marks: Mapping[str, FloatArray], out: FloatArray, rows: NDArray[np.int16] | None
+    ) -> None:
         """Writes the limit [%] of each load into `out`, which holds NaN, and the figure's index into `rows`.
 
         Zones adjoin and ascend, so each overwrites the one below from its lower bound on: one comparison a zone.
@@ -97,14 +100,12 @@ class LimitTable:
             if rows is not None:
                 np.copyto(rows, np.int16(zone.index), where=where)
         top = self.zones[-1].upper
-        if top is None:
-            return
-        beyond = load > top.value(marks)
+        beyond = load > (_LARGEST_LOAD if top is None else top.value(marks))
         np.copyto(out, np.nan, where=beyond)
         if rows is not None:
             np.copyto(rows, np.int16(-1), where=beyond)
 
-    def range_text(self, marks: Mapping[str, Floats]) -> str:
+    def range_text(self, marks: Mapping[str, FloatArray]) -> str:
         """The range of loads that the zones cover, in words."""
         low, high = self.zones[0].lower, self.zones[-1].upper
         if low is None or high is None:

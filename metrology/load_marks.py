@@ -7,12 +7,10 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from metrology.arrays import FloatArray, Floats, finite_scalar, floats, same_shape
 from metrology.errors import InvalidInputError
 from metrology.quantities import Medium
-
-Values = float | NDArray[np.float64]
 
 # The marks of each medium in ascending order (OIML R 46, 2; OIML R 49-1, 4.1; OIML R 137, 3); i_b and i_n are the basic
 # and the rated current of IEC 62053, which stand in the place of i_tr.
@@ -32,7 +30,7 @@ class Bound:
     factor: Fraction
     mark: str
 
-    def value(self, marks: Mapping[str, Values]) -> Values:
+    def value(self, marks: Mapping[str, Floats]) -> Floats:
         """The load [unit of the marks]. Multiplied before it is divided, so that 0.1 of 3 A is exactly 0.3 A."""
         return marks[self.mark] * self.factor.numerator / self.factor.denominator
 
@@ -50,8 +48,8 @@ def parse_bound(text: str, marks: tuple[str, ...]) -> Bound:
     return Bound(Fraction(match[1] or 1), match[2])
 
 
-def check_marks(marks: Mapping[str, Values], needed: set[str], medium: Medium) -> None:
-    """Refuses marks that are unknown, missing, not positive or not in ascending order."""
+def check_marks(marks: Mapping[str, Floats], needed: set[str], medium: Medium) -> dict[str, FloatArray]:
+    """The marks as float64 arrays. Refuses those that are unknown, missing, not positive or not in ascending order."""
     known = MARKS[medium]
     for name in marks:
         if name not in known:
@@ -61,23 +59,31 @@ def check_marks(marks: Mapping[str, Values], needed: set[str], medium: Medium) -
         raise InvalidInputError(
             f"the limits are stated in multiples of {', '.join(missing)}, which the meter's marks lack; add them"
         )
-    for name, value in marks.items():
-        if not np.all(np.isfinite(value) & (np.asarray(value) > 0)):
-            raise InvalidInputError(f"mark {name} must be a positive number [{LOAD_UNIT[medium]}]; it holds {value}")
-    present = [name for name in known if name in marks]
-    for low, high in pairwise(present):
-        if np.any(np.asarray(marks[low]) > np.asarray(marks[high])):
+    checked = {name: floats(f"mark {name}", value) for name, value in marks.items()}
+    for name, array in checked.items():
+        if not np.all(np.isfinite(array) & (array > 0)):
+            raise InvalidInputError(
+                f"mark {name} must be a positive number [{LOAD_UNIT[medium]}]; it holds {marks[name]}"
+            )
+    for low, high in pairwise(name for name in known if name in marks):
+        first, second = same_shape(**{low: checked[low], high: checked[high]})
+        if np.any(first > second):
             raise InvalidInputError(
                 f"mark {low} = {marks[low]} exceeds {high} = {marks[high]}; check the meter's plate"
             )
+    return checked
 
 
-def water_marks(q3_m3ph: float, ratio_r: float, q2_over_q1: float, q4_over_q3: float) -> dict[str, Values]:
+def water_marks(q3_m3ph: float, ratio_r: float, q2_over_q1: float, q4_over_q3: float) -> dict[str, Floats]:
     """q1 to q4 [m3/h] of a water meter from its plate, which states Q3 and R = Q3/Q1 (OIML R 49-1, 4.1).
 
-    The two ratios are figures of the regulation: rule_value(regulation, "q2_over_q1") and "q4_over_q3".
+    The two ratios are figures of the regulation: rule_value(regulation, "q2_over_q1") and "q4_over_q3". Computed in
+    exact decimals and rounded once, so that a flow of 0.04 m3/h is Q2 of a meter with Q3 2.5 m3/h and R 100.
+    Raises InvalidInputError for values that are not finite, a Q3 not above 0 and ratios not above 1.
     """
-    if not (q3_m3ph > 0 and ratio_r > 1):
-        raise InvalidInputError(f"q3 {q3_m3ph} m3/h must be positive and the ratio R {ratio_r} above 1")
-    q1 = q3_m3ph / ratio_r
-    return {"q1": q1, "q2": q1 * q2_over_q1, "q3": q3_m3ph, "q4": q3_m3ph * q4_over_q3}
+    finite_scalar("q3_m3ph", q3_m3ph, "m3/h", above=0.0)
+    for name, ratio in (("ratio_r", ratio_r), ("q2_over_q1", q2_over_q1), ("q4_over_q3", q4_over_q3)):
+        finite_scalar(name, ratio, above=1.0)
+    q3, q1_of_q3, q2_of_q1, q4_of_q3 = (Fraction(repr(float(x))) for x in (q3_m3ph, ratio_r, q2_over_q1, q4_over_q3))
+    q1 = q3 / q1_of_q3
+    return {"q1": float(q1), "q2": float(q1 * q2_of_q1), "q3": float(q3), "q4": float(q3 * q4_of_q3)}

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from metrology.arrays import FloatArray, finite_scalar, whole
 from metrology.errors import InvalidInputError
 from metrology.uncertainty import COVERAGE_95, Budget, Component, Correlation, Distribution
 
-FloatArray = NDArray[np.float64]
 DEFAULT_DRAWS: Final = 1_000_000  # JCGM 101, 7.2.3: 10⁶ often gives a 95 % interval to one or two digits
 MAX_DRAWS: Final = 20_000_000  # 160 MB of results, the only array that grows with the draws
 _CHUNK: Final = 50_000
@@ -62,22 +61,36 @@ def propagate(
     normal components only (6.4.8). Raises InvalidInputError for other correlations, for draws out of range and for a
     model that gives no finite number.
     """
-    if not 10_000 <= draws <= MAX_DRAWS:
-        raise InvalidInputError(f"draws = {draws}; give between 10,000 and {MAX_DRAWS:,}")
-    if not 0 < probability < 1:
-        raise InvalidInputError(f"coverage probability {probability:g}; give one between 0 and 1, such as 0.95")
+    whole("seed", seed, least=0)
+    whole("draws", draws, least=10_000, most=MAX_DRAWS)
+    # Beyond, the interval would rest on a few draws.
+    if not 0 < probability <= 1 - 100 / draws:
+        raise InvalidInputError(
+            f"coverage probability {probability:g}; give one above 0 and at most 1 - 100/draws = {1 - 100 / draws:g}"
+        )
     factor = _correlation_factor(inputs, correlations)
     generator = np.random.default_rng(seed)
     results = np.empty(draws)
     for start in range(0, draws, _CHUNK):
         count = min(_CHUNK, draws - start)
-        results[start : start + count] = model(*_draw(generator, inputs, factor, count))
+        results[start : start + count] = _evaluated(model, _draw(generator, inputs, factor, count))
     if not np.isfinite(results).all():
         raise InvalidInputError("the model gives no finite number for some draws; look at the inputs' distributions")
     mean, std = float(results.mean()), float(results.std(ddof=1))
     results.sort()
     low, high = _interval(results, probability, shortest)
     return MonteCarloResult(mean, std, low, high, probability, draws, seed)
+
+
+def _evaluated(model: Callable[..., Any], columns: Sequence[FloatArray]) -> FloatArray:
+    with np.errstate(all="ignore"):  # the results are checked as a whole
+        values = np.asarray(model(*columns))
+    if values.dtype.kind not in "fiu" or values.shape not in ((), columns[0].shape):
+        raise InvalidInputError(
+            f"the model gives {values.dtype} of shape {values.shape} for inputs of shape {columns[0].shape};"
+            " it must give one number for each draw"
+        )
+    return values
 
 
 def propagate_budget(
@@ -109,7 +122,8 @@ def check_gum(budget: Budget, result: MonteCarloResult, *, digits: int = 2) -> G
 
 
 def numerical_tolerance(std_uncertainty: float, digits: int) -> float:
-    """δ = ½·10^l where u = c·10^l and c has `digits` digits (JCGM 101, 7.9.2); 0 for u = 0."""
+    """δ = ½·10^l where u = c·10^l and c has `digits` digits (JCGM 101, 7.9.2); 0 for u = 0, in u's unit."""
+    finite_scalar("std_uncertainty", std_uncertainty, least=0.0)
     if std_uncertainty == 0:
         return 0.0
     exponent = math.floor(math.log10(std_uncertainty)) - digits + 1

@@ -3,18 +3,18 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal, TypeVar, overload
+from typing import Literal, TypeVar, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metrology.arrays import BoolArray, FloatArray, Floats, drop_0d, floats
 from metrology.errors import InvalidInputError
 from metrology.limit_tables import limit_tables
-from metrology.load_marks import LOAD_UNIT, Values, check_marks
+from metrology.load_marks import LOAD_UNIT, check_marks
 from metrology.regulation import require_in_force
 from metrology.regulation_schema import Connection, Limit, Regulation, Stage
 
-Floats = NDArray[np.float64]
 T = TypeVar("T", bound=np.generic)
 Outside = Literal["refuse", "nan"]
 _CHUNK = 32_768  # points at a time: the temporaries stay in the processor's cache, and memory stays bounded
@@ -28,10 +28,10 @@ class Conditions:
     `leading` True where it is capacitive; temperature_degc of the water; connection of an electricity meter.
     """
 
-    marks: Mapping[str, Values] = field(default_factory=dict)
-    power_factor: Values | None = None
-    leading: bool | NDArray[np.bool_] = False
-    temperature_degc: Values | None = None
+    marks: Mapping[str, Floats] = field(default_factory=dict)
+    power_factor: Floats | None = None
+    leading: bool | BoolArray = False
+    temperature_degc: Floats | None = None
     connection: Connection | None = None
 
 
@@ -62,12 +62,12 @@ def mpe_pct(
     regulation: Regulation,
     stage: Stage | str,
     accuracy_class: str,
-    load: Floats,
+    load: FloatArray,
     conditions: Conditions = ...,
     *,
     on: date | None = ...,
     outside: Outside = ...,
-) -> Floats: ...
+) -> FloatArray: ...
 @overload
 def mpe_pct(
     regulation: Regulation,
@@ -83,33 +83,35 @@ def mpe_pct(
     regulation: Regulation,
     stage: Stage | str,
     accuracy_class: str,
-    load: float | Floats | None = None,
+    load: Floats | None = None,
     conditions: Conditions = NO_CONDITIONS,
     *,
     on: date | None = None,
     outside: Outside = "refuse",
-) -> float | Floats:
+) -> Floats:
     """The maximum permissible error [%], a positive number, at each load [A or m3/h]; one accuracy class at a time.
 
     A load on a bound belongs to the zone that begins there; the last zone includes its end. A load, power factor or
     temperature for which the regulation states no limit raises InvalidInputError, or gives NaN with outside="nan".
     `load` may be left out where the limit holds over the whole range. With `on`, the edition must be in force that day.
+    Bounds are computed from the marks in float64: give loads as float64 too, for float32 can't hold 0.7 A exactly
+    enough to stay on its side. Raises InvalidInputError for unknown stages, classes, connections, marks and options,
+    each with the valid ones.
     """
     evaluation = _Evaluation(regulation, stage, accuracy_class, load, conditions=conditions, on=on)
-    result = evaluation.run(outside, rows=None)
-    return float(result) if result.ndim == 0 else result
+    return drop_0d(evaluation.run(outside, rows=None))
 
 
 def applicable_limits(
     regulation: Regulation,
     stage: Stage | str,
     accuracy_class: str,
-    load: Floats,
+    load: FloatArray,
     conditions: Conditions = NO_CONDITIONS,
     *,
     on: date | None = None,
     outside: Outside = "refuse",
-) -> tuple[Floats, NDArray[np.int16]]:
+) -> tuple[FloatArray, NDArray[np.int16]]:
     """As mpe_pct, with the index into regulation.limits of the figure that applied (-1 where none does)."""
     evaluation = _Evaluation(regulation, stage, accuracy_class, load, conditions=conditions, on=on)
     rows = np.full(evaluation.load.shape, -1, dtype=np.int16)
@@ -140,7 +142,7 @@ class _Evaluation:
         regulation: Regulation,
         stage: Stage | str,
         accuracy_class: str,
-        load: float | Floats | None,
+        load: Floats | None,
         *,
         conditions: Conditions,
         on: date | None,
@@ -151,12 +153,12 @@ class _Evaluation:
         self.regulation = regulation
         medium = regulation.media[0]
         self.unit = LOAD_UNIT[medium]
-        check_marks(conditions.marks, {mark for table in self.tables for mark in table.marks}, medium)
+        marks = check_marks(conditions.marks, {mark for table in self.tables for mark in table.marks}, medium)
         if load is None and any(zone.lower for table in self.tables for zone in table.zones):
             raise InvalidInputError(f"the limits of {regulation.id} depend on the load; give it [{self.unit}]")
-        self.load = np.asarray(0.0 if load is None else load, dtype=np.float64)
-        self.inputs = {name: _fit(name, value, self.load.shape) for name, value in conditions.marks.items()}
-        self.leading = _fit("leading", np.asarray(conditions.leading), self.load.shape)
+        self.load = floats("load", 0.0 if load is None else load)
+        self.inputs = {name: _fit(name, value, self.load.shape) for name, value in marks.items()}
+        self.leading = _fit("leading", _truth(conditions.leading), self.load.shape)
         self.power_factor = self._influence(
             "power_factor", conditions.power_factor, [t.by_power_factor for t in self.tables]
         )
@@ -164,13 +166,15 @@ class _Evaluation:
             "temperature_degc", conditions.temperature_degc, [t.by_temperature for t in self.tables]
         )
 
-    def _influence(self, name: str, value: Values | None, needed: list[bool]) -> Floats:
+    def _influence(self, name: str, value: Floats | None, needed: list[bool]) -> FloatArray:
         if value is None and any(needed):
             raise InvalidInputError(f"the limits of {self.regulation.id} depend on {name}; give it")
-        return _fit(name, np.nan if value is None else value, self.load.shape)
+        return _fit(name, floats(name, np.nan if value is None else value), self.load.shape)
 
-    def run(self, outside: Outside, rows: NDArray[np.int16] | None) -> Floats:
+    def run(self, outside: Outside, rows: NDArray[np.int16] | None) -> FloatArray:
         """The limits, shape of the load; fills `rows` if given."""
+        if outside not in get_args(Outside):
+            raise InvalidInputError(f"outside {outside!r} is unknown; use one of {', '.join(get_args(Outside))}")
         result = np.empty(self.load.shape)
         flat_load, flat_result = self.load.reshape(-1), result.reshape(-1)
         flat_rows = None if rows is None else rows.reshape(-1)
@@ -181,7 +185,7 @@ class _Evaluation:
                 self._refuse(part.start + int(np.flatnonzero(np.isnan(into))[0]))
         return result
 
-    def _fill(self, load: Floats, part: slice, out: Floats, rows: NDArray[np.int16] | None) -> None:
+    def _fill(self, load: FloatArray, part: slice, out: FloatArray, rows: NDArray[np.int16] | None) -> None:
         marks = {name: _cut(value, part) for name, value in self.inputs.items()}
         out.fill(np.nan)
         for table in self.tables:
@@ -201,14 +205,15 @@ class _Evaluation:
     def _refuse(self, i: int) -> None:
         """Raises InvalidInputError saying why the regulation states no limit for point i, and what it states."""
         at = slice(i, i + 1)
-        inputs = [np.atleast_1d(_cut(v, at)) for v in (self.power_factor, self.leading, self.temperature)]
-        chosen = [table for table in self.tables if np.all(table.selects(*inputs))]
+        power_factor, temperature = (np.atleast_1d(_cut(v, at)) for v in (self.power_factor, self.temperature))
+        leading = np.atleast_1d(_cut(self.leading, at))
+        chosen = [table for table in self.tables if np.all(table.selects(power_factor, leading, temperature))]
         place = f"point {i}: " if self.load.ndim else ""
         if not chosen:
-            found = [f"power factor {inputs[0][0]:g}{' leading' if inputs[1][0] else ''}"] * self.tables[
+            found = [f"power factor {power_factor[0]:g}{' leading' if leading[0] else ''}"] * self.tables[
                 0
             ].by_power_factor
-            found += [f"temperature {inputs[2][0]:g} degC"] * self.tables[0].by_temperature
+            found += [f"temperature {temperature[0]:g} degC"] * self.tables[0].by_temperature
             stated = "; ".join(dict.fromkeys(table.influences for table in self.tables))
             raise InvalidInputError(
                 f"{place}{self.regulation.id} states no limit for {', '.join(found)}, but for {stated}"
@@ -226,8 +231,15 @@ def _parts(size: int) -> Iterator[slice]:
         yield slice(start, min(start + _CHUNK, size))
 
 
-def _fit(name: str, value: float | NDArray[T], shape: tuple[int, ...]) -> NDArray[T]:
-    array = np.asarray(value)
+def _truth(leading: bool | BoolArray) -> BoolArray:
+    array = np.asarray(leading)
+    if array.dtype != np.bool_:
+        raise InvalidInputError(f"leading must be True or False for each load; it holds {array.dtype}")
+    return array
+
+
+def _fit(name: str, array: NDArray[T], shape: tuple[int, ...]) -> NDArray[T]:
+    """`array` flattened if it has the shape of the load or can be broadcast to it; 0-d arrays stay."""
     if array.ndim == 0 or array.shape == shape:
         return array.reshape(-1) if array.ndim else array
     try:

@@ -73,7 +73,7 @@ def parse_obis(text: str, medium: Medium | None = None) -> ObisCode:
 
     Raises InvalidInputError with the accepted forms; a short form without A and B needs the medium it is from.
     """
-    stripped = text.strip()
+    stripped = str(text).strip()
     if _HEX.fullmatch(stripped):
         return ObisCode(*bytes.fromhex(stripped))
     if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){5}", stripped):

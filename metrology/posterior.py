@@ -3,11 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
-FloatArray = NDArray[np.float64]
-Floats = float | FloatArray
+from metrology.arrays import FloatArray
 
 _TAIL = 1e-18  # the mixing density is integrated up to where its remaining probability is this
 _STEP = 0.25  # of the trapezoid, in standard deviations of the mixing density's logarithm
@@ -29,7 +27,8 @@ def normal_tails(
     Both are computed as lower tails, so that small probabilities keep their relative precision. `std` = 0 gives 0 or 1,
     with the limits themselves inside; NaN in gives NaN.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    # A quotient too large for a float is infinite, which is the right argument of the distribution.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         below, above = (lower - centre) / std, (centre - upper) / std
     if (std == 0).any():
         certain = (std == 0) & ~(np.isnan(centre) | np.isnan(lower) | np.isnan(upper))
@@ -108,7 +107,8 @@ def _mixing_nodes(case: _Case, dof: float) -> tuple[FloatArray, FloatArray]:
     low = np.log(special.gammaincinv(half, _TAIL) / half)
     high = np.log(special.gammainccinv(half, _TAIL) / half)
     known = (case.std > 0) & np.isfinite(case.centre) & np.isfinite(case.mean)
-    z2 = np.max(((case.centre[known] - case.mean[known]) / case.std[known]) ** 2, initial=0.0)
+    with np.errstate(over="ignore"):
+        z2 = np.max(((case.centre[known] - case.mean[known]) / case.std[known]) ** 2, initial=0.0)
     low = max(low - np.log1p(z2 / (dof + 1)), -600.0)
     step = _STEP / np.sqrt(half + 1)
     log_w = np.linspace(low, high, int(np.ceil((high - low) / step)) + 1)[None, :]

@@ -10,9 +10,12 @@ from typing import Final
 
 from scipy import stats
 
+from metrology.arrays import check_probability, whole
 from metrology.conformity import Outcome, Reason
 from metrology.errors import InvalidInputError
 from metrology.quantities import Medium
+
+_LONGEST_YEARS: Final = 1000.0  # a plan for longer is a mistake of units
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +68,14 @@ def sample_proportion(
     Clopper-Pearson for a large lot, the hypergeometric tails inverted for a lot of known size: both keep at least their
     confidence. Raises InvalidInputError for counts that can't be.
     """
-    check_confidence(confidence)
-    if sample_size < 1 or not 0 <= nonconforming <= sample_size:
-        raise InvalidInputError(f"{nonconforming} nonconforming in a sample of {sample_size}: count again")
+    check_probability("confidence", confidence)
+    whole("sample size", sample_size, least=1)
+    whole("nonconforming", nonconforming, least=0, most=sample_size)
     estimate = nonconforming / sample_size
     if lot_size is None:
         exact = stats.binomtest(nonconforming, sample_size).proportion_ci(confidence, method="exact")
         return ProportionInterval(estimate, float(exact.low), float(exact.high), confidence, "Clopper-Pearson")
-    if sample_size > lot_size:
-        raise InvalidInputError(f"sample size {sample_size} exceeds the lot size {lot_size}")
+    whole("lot size", lot_size, least=sample_size)
     lower, upper = _hypergeometric_bounds(sample_size, nonconforming, lot_size, (1.0 - confidence) / 2.0)
     return ProportionInterval(estimate, lower / lot_size, upper / lot_size, confidence, "hypergeometric")
 
@@ -83,8 +85,9 @@ def evaluate_lot(interval: ProportionInterval, required_conforming: float = 0.95
 
     `required_conforming` [1] is the proportion that must conform (MessEV § 35: 0.95).
     """
-    if not 0.0 < required_conforming < 1.0:
-        raise InvalidInputError(f"required proportion {required_conforming:g} must lie between 0 and 1")
+    check_probability("required_conforming", required_conforming)
+    if not 0.0 <= interval.lower <= interval.upper <= 1.0:
+        raise InvalidInputError(f"the interval {interval.lower:g} to {interval.upper:g} is none of a proportion")
     allowed = 1.0 - required_conforming
     tolerance = 1e-12  # 1 - 0.95 is not 0.05 in floating point
     if interval.upper <= allowed + tolerance:
@@ -109,7 +112,7 @@ def latest_conforming_age(
     step_years: float = 0.25,
 ) -> float | None:
     """The last age [years], in steps, until which the lot conforms without a break; None if it doesn't at the start."""
-    if not (step_years > 0 and from_age_years <= to_age_years):
+    if not (step_years > 0 and 0 <= from_age_years <= to_age_years <= _LONGEST_YEARS):
         raise InvalidInputError(
             f"ages {from_age_years:g} to {to_age_years:g} in steps of {step_years:g} years hold none"
         )
@@ -120,12 +123,6 @@ def latest_conforming_age(
             break
         latest = age
     return latest
-
-
-def check_confidence(confidence: float) -> None:
-    """Refuse a level of confidence that isn't one."""
-    if not 0.0 < confidence < 1.0:
-        raise InvalidInputError(f"confidence {confidence:g} must lie between 0 and 1 (0.95 for 95 %)")
 
 
 def _hypergeometric_bounds(n: int, d: int, lot_size: int, tail: float) -> tuple[int, int]:

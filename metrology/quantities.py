@@ -153,8 +153,8 @@ def conversion_factor(unit: str, into: str) -> Fraction:
 
 def mean_rate(difference_micro: int, seconds: int) -> Fraction:
     """Mean power [kW] or flow rate [m3/h] of a register's step over a time [s], exact."""
-    if seconds <= 0:
-        raise InvalidInputError(f"a time of {seconds} s must be above 0; order the readings by time")
+    if not isinstance(seconds, int) or seconds <= 0:
+        raise InvalidInputError(f"a time of {seconds} s must be whole and above 0; order the readings by time")
     return Fraction(difference_micro, MICRO) * 3600 / seconds
 
 
@@ -166,7 +166,8 @@ def floats_to_micro(
     A value is not exact (mask True, result 0) when it is not finite or so large that a float64 can't tell
     neighbouring millionths apart after scaling (2**51 of them); such a register must be sent as a decimal string.
     """
-    scaled = values * (micro_per_value.numerator / micro_per_value.denominator)
+    with np.errstate(over="ignore"):  # an infinite product is not exact, and is marked
+        scaled = values * (micro_per_value.numerator / micro_per_value.denominator)
     inexact = ~(np.abs(scaled) < _MAX_EXACT_FLOAT)  # True for NaN as well
     return np.rint(np.where(inexact, 0.0, scaled)).astype(np.int64), inexact
 

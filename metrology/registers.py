@@ -11,6 +11,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from metrology.arrays import refuse_where, same_shape, whole
 from metrology.errors import InvalidInputError
 from metrology.quantities import MAX_REGISTER_MICRO, MICRO
 
@@ -33,13 +34,16 @@ class RegisterStep:
 
 
 def modulus_of_digits_micro(integer_digits: int) -> int:
-    """Where a register of so many digits before the point starts again [millionths]: 5 digits at 100 000 units."""
-    return modulus_of_counter_micro(10**integer_digits if integer_digits > 0 else 0, MICRO)
+    """Where a register of so many digits before the point starts again [millionths]: 5 digits at 100 000 units.
+
+    Raises InvalidInputError for other than 1 to 12 digits; more don't fit into MAX_REGISTER_MICRO.
+    """
+    return modulus_of_counter_micro(10 ** whole("integer_digits", integer_digits, least=1, most=12), MICRO)
 
 
 def modulus_of_counter_micro(states: int, resolution_micro: int) -> int:
     """Where a counter of so many states starts again [millionths], such as 2**23 states of 0.1 Wh (100 millionths)."""
-    modulus = states * resolution_micro
+    modulus = whole("states", states, least=0) * whole("resolution_micro", resolution_micro, least=0)
     if states < 2 or resolution_micro < 1 or modulus > MAX_REGISTER_MICRO:
         raise InvalidInputError(
             f"a register of {states} states of {resolution_micro} millionths can't be; the product must be "
@@ -60,6 +64,7 @@ def register_difference_micro(
     Raises InvalidInputError for a register outside [0, modulus) or a modulus outside (1, MAX_REGISTER_MICRO].
     """
     first, last, modulus = (_int64(name, v) for name, v in (("start", start), ("end", end), ("modulus", modulus_micro)))
+    first, last, modulus = same_shape(start=first, end=last, modulus_micro=modulus)
     if np.any((modulus < 2) | (modulus > MAX_REGISTER_MICRO)):
         raise InvalidInputError(f"modulus_micro must be from 2 to {MAX_REGISTER_MICRO}; it is {modulus_micro}")
     for name, value in (("start", first), ("end", last)):
@@ -79,10 +84,13 @@ def register_step(
 ) -> RegisterStep:
     """The step with its doubts, given the largest that the meter could have made in the time [millionths].
 
-    It is I_max * U_n * time for electricity, Q4 * time for water and q_max * time for gas.
+    It is I_max * U_n * time for electricity, Q4 * time for water and q_max * time for gas. Raises InvalidInputError as
+    register_difference_micro, and for a largest step below 0.
     """
     first, last = _int64("start", start), _int64("end", end)
     modulus, largest = _int64("modulus", modulus_micro), _int64("largest_step_micro", largest_step_micro)
+    first, last, modulus, largest = same_shape(start=first, end=last, modulus_micro=modulus, largest_step_micro=largest)
+    refuse_where(largest < 0, largest, "largest_step_micro", "is below 0; give the largest possible step")
     difference = np.asarray(register_difference_micro(first, last, modulus))
     return RegisterStep(
         difference_micro=difference,
@@ -99,17 +107,15 @@ def transformer_multiplier(
     pt_secondary_v: int | Fraction = 1,
 ) -> Fraction:
     """CT * PT: by how much a meter behind instrument transformers indicates too little [1], exact."""
-    ratios = (ct_primary_a, ct_secondary_a, pt_primary_v, pt_secondary_v)
-    if any(value <= 0 for value in ratios):
-        raise InvalidInputError(f"transformer ratings {ratios} must be above 0; take them from the plates")
-    return Fraction(ct_primary_a) / Fraction(ct_secondary_a) * Fraction(pt_primary_v) / Fraction(pt_secondary_v)
+    names = ("ct_primary_a", "ct_secondary_a", "pt_primary_v", "pt_secondary_v")
+    ratings = (ct_primary_a, ct_secondary_a, pt_primary_v, pt_secondary_v)
+    ct_1, ct_2, pt_1, pt_2 = (_rating(name, value) for name, value in zip(names, ratings, strict=True))
+    return ct_1 / ct_2 * pt_1 / pt_2
 
 
 def pulse_weight_micro(pulses_per_unit: int | Fraction) -> Fraction:
     """Millionths of a kWh or m3 for one pulse of a meter of so many pulses a kWh or m3, exact."""
-    if pulses_per_unit <= 0:
-        raise InvalidInputError(f"{pulses_per_unit} pulses a unit must be above 0; take it from the plate")
-    return MICRO / Fraction(pulses_per_unit)
+    return MICRO / _rating("pulses_per_unit", pulses_per_unit)
 
 
 @overload
@@ -119,9 +125,9 @@ def multiply_micro(value: Integers, multiplier: Fraction | int) -> Integers: ...
 def multiply_micro(value: int | Integers, multiplier: Fraction | int) -> int | Integers:
     """Registers, differences or pulses times a multiplier [millionths], rounded once, half to even, without overflow.
 
-    Raises InvalidInputError when a product leaves +-MAX_REGISTER_MICRO.
+    Raises InvalidInputError when a product leaves +-MAX_REGISTER_MICRO, and for a multiplier that is not exact.
     """
-    factor = Fraction(multiplier)
+    factor = _exact("multiplier", multiplier)
     values = _int64("value", value)
     largest = max((abs(int(v)) for v in (values.min(), values.max())), default=0) if values.size else 0
     if largest * abs(factor) > MAX_REGISTER_MICRO:
@@ -162,6 +168,19 @@ def _resolution(resolution: float) -> float:
     if not (resolution > 0 and math.isfinite(resolution)):
         raise InvalidInputError(f"resolution {resolution} must be a number above 0")
     return resolution
+
+
+def _exact(name: str, value: int | Fraction) -> Fraction:
+    if not isinstance(value, int | Fraction | np.integer) or isinstance(value, bool):
+        raise InvalidInputError(f"{name} {value!r} must be an int or a Fraction: a float 0.1 is not exactly 1/10")
+    return Fraction(value)
+
+
+def _rating(name: str, value: int | Fraction) -> Fraction:
+    exact = _exact(name, value)
+    if exact <= 0:
+        raise InvalidInputError(f"{name} {value} must be above 0; take it from the plate")
+    return exact
 
 
 def _int64(name: str, value: int | Integers) -> Integers:

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -62,8 +62,15 @@ def get_regulation(regulation_id: str) -> Regulation:
     raise NotFoundError(f"regulation {regulation_id!r} is unknown; use one of {valid}")
 
 
+def check_day(on: date) -> None:
+    """Refuses what is not a calendar day: a time has none until its time zone is settled."""
+    if not isinstance(on, date) or isinstance(on, datetime):
+        raise InvalidInputError(f"{on!r} is not a calendar day; give a datetime.date of the place's time zone")
+
+
 def is_in_force(regulation: Regulation, on: date) -> bool:
     """Whether the edition is in force on that day; before its year of issue it never is, without an end it still is."""
+    check_day(on)
     start = regulation.effect.start or date(regulation.effect.issued_year, 1, 1)
     return start <= on and (regulation.effect.end is None or on < regulation.effect.end)
 

@@ -1,5 +1,6 @@
 """Checks of a regulation's data that go beyond the types: sources exist, zones join, names are unique and known."""
 
+import math
 from collections import Counter
 
 from metrology.errors import InvalidInputError
@@ -17,10 +18,15 @@ def check_regulation(regulation: Regulation, file_name: str) -> None:
             _check_rule(rule)
         for limit in regulation.limits:
             _check_limit(limit)
+        for period in regulation.validity:
+            if not 1 <= period.years <= 100:
+                raise InvalidInputError(f"{period.id}.years {period.years} must be from 1 to 100")
         for key, zones in zones_by_table(regulation).items():
             _check_zones_join(key, zones, _marks(regulation))
         for point in regulation.test_points:
             parse_bound(point.load, _marks(regulation))
+            if point.power_factor is not None and not 0 < point.power_factor <= 1:
+                raise InvalidInputError(f"{point.id}.power_factor {point.power_factor:g} must be above 0, at most 1")
             if point.load_to is not None:
                 parse_bound(point.load_to, _marks(regulation))
     except InvalidInputError as error:
@@ -82,11 +88,16 @@ def _check_rule(rule: Rule) -> None:
         raise InvalidInputError(f"rules.name {rule.name!r} is unknown; use one of {', '.join(RULES)}")
     if (rule.value is None) == (not rule.by_class):
         raise InvalidInputError(f"{rule.name} needs either value or by_class; state one of them")
+    numbers = [v for v in (rule.value, *rule.by_class.values()) if isinstance(v, float | int)]
+    if not all(math.isfinite(number) for number in numbers):
+        raise InvalidInputError(f"{rule.name} holds {numbers}; state finite numbers")
 
 
 def _check_limit(limit: Limit) -> None:
-    if not limit.mpe_pct or any(value <= 0 for value in limit.mpe_pct.values()):
-        raise InvalidInputError(f"{limit.id}.mpe_pct {limit.mpe_pct} must hold positive percentages by accuracy class")
+    if not limit.mpe_pct or any(not 0 < value <= 100 for value in limit.mpe_pct.values()):
+        raise InvalidInputError(
+            f"{limit.id}.mpe_pct {limit.mpe_pct} must hold positive percentages (up to 100) by accuracy class"
+        )
     if (limit.lower is None) != (limit.upper is None):
         raise InvalidInputError(f"{limit.id} has only one of lower and upper; state both, or none for the whole range")
     if limit.inverse_of is not None and limit.lower is None:

@@ -12,12 +12,12 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
+from metrology.arrays import FloatArray, floats
 from metrology.errors import InvalidInputError
 
-FloatArray = NDArray[np.float64]
+_LARGEST: Final = 1e150  # of a contribution: its square stays finite
 COVERAGE_95: Final = 0.95
 COVERAGE_K2: Final = 0.9545  # of a normal quantity within k = 2 (GUM, G.6.6 and 6.3.3)
 
@@ -60,12 +60,16 @@ class Component:
 
     def __post_init__(self) -> None:
         where = f"component {self.name!r}"
+        for field in ("value", "std_uncertainty", "sensitivity", "degrees_of_freedom"):
+            floats(f"{where}: {field}", getattr(self, field))
         if not (math.isfinite(self.std_uncertainty) and self.std_uncertainty >= 0):
             raise InvalidInputError(f"{where}: std_uncertainty = {self.std_uncertainty:g}; give a finite value >= 0")
         if not (math.isfinite(self.value) and math.isfinite(self.sensitivity)):
             raise InvalidInputError(
                 f"{where}: value = {self.value:g}, sensitivity = {self.sensitivity:g}; give numbers"
             )
+        if not self.contribution <= _LARGEST:
+            raise InvalidInputError(f"{where}: |sensitivity|·u = {self.contribution:g} is too large; check the units")
         if not self.degrees_of_freedom >= 1:
             raise InvalidInputError(f"{where}: degrees_of_freedom = {self.degrees_of_freedom:g}; give at least 1")
         if self.distribution is Distribution.STUDENT_T and math.isinf(self.degrees_of_freedom):
@@ -88,14 +92,14 @@ class Component:
         cls, name: str, value: float, expanded_uncertainty: float, coverage_factor: float = 2.0, **rest: Any
     ) -> Self:
         """A quantity with the expanded uncertainty of a certificate, u = U / k (GUM 4.3.3)."""
-        if not coverage_factor > 0:
+        if not 0 < coverage_factor < math.inf:
             raise InvalidInputError(f"component {name!r}: coverage_factor = {coverage_factor:g}; give one above 0")
         return cls(name, value, expanded_uncertainty / coverage_factor, **rest)
 
     @classmethod
     def from_readings(cls, name: str, readings: Sequence[float] | FloatArray, **rest: Any) -> Self:
         """The mean of n >= 2 repeated readings, u = s/√n with n - 1 degrees of freedom (Type A, GUM 4.2)."""
-        values = np.asarray(readings, dtype=np.float64)
+        values = floats(f"component {name!r}: readings", readings)
         if values.ndim != 1 or values.size < 2 or not np.isfinite(values).all():
             raise InvalidInputError(f"component {name!r}: give at least two finite readings, not {values.size}")
         u = float(values.std(ddof=1)) / math.sqrt(values.size)
@@ -128,6 +132,8 @@ class Budget:
     correlations: tuple[Correlation, ...] = ()
 
     def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise InvalidInputError(f"budget {self.measurand!r}: value = {self.value:g}; give a number")
         names = [c.name for c in self.components]
         if not names:
             raise InvalidInputError(f"budget {self.measurand!r} has no components; name at least one")
@@ -155,18 +161,29 @@ class Budget:
         """The budget of y = model(x1, x2, ...), called with the inputs' values by position.
 
         Sensitivities are central differences over ± one standard uncertainty (GUM 5.1.3, note 2); an input with
-        uncertainty 0 gets sensitivity 0 for it adds nothing.
+        uncertainty 0 gets sensitivity 0 for it adds nothing. Raises InvalidInputError where the model gives no finite
+        number, at the values or one standard uncertainty away from them.
         """
         values = [c.value for c in inputs]
+
+        def y(at: Sequence[float]) -> float:
+            try:
+                result = float(model(*at))
+            except (ArithmeticError, TypeError, ValueError) as error:
+                raise InvalidInputError(f"budget {measurand!r}: the model fails at {list(at)}: {error}") from None
+            if not math.isfinite(result):
+                raise InvalidInputError(f"budget {measurand!r}: the model gives {result:g} at {list(at)}")
+            return result
+
         lines = []
         for i, line in enumerate(inputs):
             sensitivity = 0.0
             if line.std_uncertainty > 0:
                 high = [*values[:i], line.value + line.std_uncertainty, *values[i + 1 :]]
                 low = [*values[:i], line.value - line.std_uncertainty, *values[i + 1 :]]
-                sensitivity = (float(model(*high)) - float(model(*low))) / (2 * line.std_uncertainty)
+                sensitivity = (y(high) - y(low)) / (2 * line.std_uncertainty)
             lines.append(replace(line, sensitivity=sensitivity))
-        return cls(measurand, unit, float(model(*values)), tuple(lines), tuple(correlations))
+        return cls(measurand, unit, y(values), tuple(lines), tuple(correlations))
 
     def correlation_matrix(self) -> FloatArray:
         """Correlation coefficients of the components, shape (n, n), 1 on the diagonal."""

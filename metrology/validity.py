@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import date
 
+from metrology.arrays import finite_scalar
 from metrology.errors import InvalidInputError
-from metrology.regulation import reason_not_stated, require_in_force
+from metrology.regulation import check_day, reason_not_stated, require_in_force
 from metrology.regulation_schema import Regulation, ValidityRule
 
 
@@ -41,6 +42,9 @@ def validity_until(regulation: Regulation, verified_on: date, traits: MeterTrait
 
 def validity_rule(regulation: Regulation, traits: MeterTraits) -> ValidityRule:
     """The period that applies to a meter. Raises InvalidInputError with the trait that is missing or the valid ones."""
+    for name, value in _values(traits):
+        if value is not None:
+            finite_scalar(name, value, above=0.0)
     missing: list[str] = []
     for rule in regulation.validity:
         unknown = _unknown_traits(rule, traits)
@@ -62,6 +66,9 @@ def validity_rule(regulation: Regulation, traits: MeterTraits) -> ValidityRule:
 
 def add_years(day: date, years: int) -> date:
     """The same day some years later; 29 February becomes 1 March where there is none, so that whole years pass."""
+    check_day(day)
+    if not date.min.year <= day.year + years <= date.max.year:
+        raise InvalidInputError(f"{years} years after {day.isoformat()} is beyond the calendar; check the date")
     try:
         return day.replace(year=day.year + years)
     except ValueError:
@@ -114,6 +121,6 @@ def _excluded(rule: ValidityRule, traits: MeterTraits) -> bool:
     for (_, value), (_, _, above, most) in zip(_values(traits), _ranges(rule), strict=True):
         if value is None:
             continue
-        if not value > 0 or (above is not None and value <= above) or (most is not None and value > most):
+        if (above is not None and value <= above) or (most is not None and value > most):
             return True
     return False

@@ -1,38 +1,39 @@
 """What a single sampling plan (n, Ac) achieves: operating characteristic, outgoing quality, average sample number.
 
-Qualities are fractions [1], not percent; every function takes scalars and arrays alike and answers in the same shape.
+Qualities are fractions [1], not percent; every function takes scalars and arrays alike, answers in the
+same shape, and raises InvalidInputError for an impossible plan or fractions outside 0 to 1.
 Models: binomial (a long series of lots from one process), hypergeometric (an isolated lot of known size), Poisson
 (nonconformities per unit). Sources: ISO 2859-1, clause 12; Schilling and Neubauer, Acceptance Sampling in Quality
 Control, chapters 3 and 5.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 
+from metrology.arrays import Floats, drop_0d, finite, floats, whole
 from metrology.errors import InvalidInputError
 
-Floats = NDArray[np.float64] | np.float64
 Curtailment = Literal["none", "rejection", "full"]
 
 
 def check_plan(sample_size: int, acceptance_number: int, lot_size: int | None = None) -> None:
     """Refuse a plan that can't be: n below 1, Ac outside 0 to n - 1, or a sample larger than its lot."""
-    if sample_size < 1 or not 0 <= acceptance_number < sample_size:
-        raise InvalidInputError(
-            f"plan (n {sample_size}, Ac {acceptance_number}): n must be 1 or more and Ac from 0 to n - 1"
-        )
-    if lot_size is not None and sample_size > lot_size:
+    whole("sample size n", sample_size, least=1)
+    whole("acceptance number Ac", acceptance_number, least=0)
+    if acceptance_number >= sample_size:
+        raise InvalidInputError(f"plan (n {sample_size}, Ac {acceptance_number}): Ac must be from 0 to n - 1")
+    if lot_size is not None and sample_size > whole("lot size", lot_size, least=1):
         raise InvalidInputError(f"sample size {sample_size} exceeds the lot size {lot_size}")
 
 
 def oc_binomial(fraction_nonconforming: ArrayLike, sample_size: int, acceptance_number: int) -> Floats:
-    """P(accept) = sum over d <= Ac of C(n, d) p^d (1 - p)^(n - d); p [1]."""
+    """P(accept) = sum over d <= Ac of C(n, d) p^d (1 - p)^(n - d); p [1] scalar or array, the same shape back."""
     check_plan(sample_size, acceptance_number)
     p = _fractions(fraction_nonconforming)
-    return _like(special.betainc(sample_size - acceptance_number, acceptance_number + 1, 1.0 - p))
+    return drop_0d(np.asarray(special.betainc(sample_size - acceptance_number, acceptance_number + 1, 1.0 - p)))
 
 
 def oc_hypergeometric(
@@ -40,19 +41,19 @@ def oc_hypergeometric(
 ) -> Floats:
     """P(accept) for a lot of `lot_size` units of which `nonconforming_in_lot` [units] do not conform."""
     check_plan(sample_size, acceptance_number, lot_size)
-    defectives = np.asarray(nonconforming_in_lot)
+    defectives = floats("nonconforming_in_lot", nonconforming_in_lot)
     if not np.all((defectives >= 0) & (defectives <= lot_size) & (defectives == np.floor(defectives))):
         raise InvalidInputError(f"the nonconforming units of a lot must be whole numbers from 0 to its size {lot_size}")
     units = defectives.astype(np.int64)
-    return _like(np.clip(stats.hypergeom.cdf(acceptance_number, lot_size, units, sample_size), 0.0, 1.0))
+    return drop_0d(np.asarray(np.clip(stats.hypergeom.cdf(acceptance_number, lot_size, units, sample_size), 0.0, 1.0)))
 
 
 def oc_poisson(nonconformities_per_unit: ArrayLike, sample_size: int, acceptance_number: int) -> Floats:
     """P(accept) = P(Poisson(n u) <= Ac) for u nonconformities a unit [1]. Ac may exceed n here."""
-    u = np.asarray(nonconformities_per_unit, dtype=np.float64)
-    if sample_size < 1 or acceptance_number < 0 or not np.all(u >= 0):
-        raise InvalidInputError("n must be 1 or more, Ac and the nonconformities per unit 0 or more")
-    return _like(special.pdtr(acceptance_number, sample_size * u))
+    u = finite("nonconformities per unit", nonconformities_per_unit, least=0.0)
+    whole("sample size n", sample_size, least=1)
+    whole("acceptance number Ac", acceptance_number, least=0)
+    return drop_0d(np.asarray(special.pdtr(acceptance_number, sample_size * u)))
 
 
 def quality_at_acceptance(
@@ -62,12 +63,14 @@ def quality_at_acceptance(
 
     At 0.10 it is the consumer's risk quality (ISO 2859-1, 12.6), at 0.95 the quality at 5 % producer's risk.
     """
+    if model not in ("binomial", "poisson"):
+        raise InvalidInputError(f"model {model!r} is unknown; use binomial or poisson")
     pa = _fractions(probability)
     if model == "poisson":
         oc_poisson(0.0, sample_size, acceptance_number)  # refuses an impossible plan; Ac may exceed n here
-        return _like(special.gammainccinv(acceptance_number + 1, pa) / sample_size)
+        return drop_0d(np.asarray(special.gammainccinv(acceptance_number + 1, pa) / sample_size))
     check_plan(sample_size, acceptance_number)
-    return _like(1.0 - special.betaincinv(sample_size - acceptance_number, acceptance_number + 1, pa))
+    return drop_0d(np.asarray(1.0 - special.betaincinv(sample_size - acceptance_number, acceptance_number + 1, pa)))
 
 
 def average_outgoing_quality(
@@ -80,7 +83,7 @@ def average_outgoing_quality(
     check_plan(sample_size, acceptance_number, lot_size)
     p = _fractions(fraction_nonconforming)
     remaining = 1.0 if lot_size is None else 1.0 - sample_size / lot_size
-    return _like(p * oc_binomial(p, sample_size, acceptance_number) * remaining)
+    return drop_0d(np.asarray(p * oc_binomial(p, sample_size, acceptance_number) * remaining))
 
 
 def average_outgoing_quality_limit(
@@ -111,12 +114,15 @@ def average_sample_number(
     check_plan(sample_size, acceptance_number)
     p = _fractions(fraction_nonconforming)
     n, r = sample_size, acceptance_number + 1
+    if curtailment not in get_args(Curtailment):
+        known = ", ".join(get_args(Curtailment))
+        raise InvalidInputError(f"curtailment {curtailment!r} is unknown; use one of {known}")
     if curtailment == "none":
-        return _like(np.full(p.shape, float(n)))
+        return drop_0d(np.asarray(np.full(p.shape, float(n))))
     rejected = _expected_wait(p, n, r)
     accepted_n = n * np.asarray(oc_binomial(p, n, acceptance_number))
     accepted = accepted_n if curtailment == "rejection" else _expected_wait(1.0 - p, n, n - acceptance_number)
-    return _like(rejected + accepted)
+    return drop_0d(np.asarray(rejected + accepted))
 
 
 def _expected_wait(p: NDArray[np.float64], n: int, r: int) -> NDArray[np.float64]:
@@ -126,13 +132,7 @@ def _expected_wait(p: NDArray[np.float64], n: int, r: int) -> NDArray[np.float64
 
 
 def _fractions(values: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
+    array = floats("fractions", values)
     if not np.all((array >= 0) & (array <= 1)):
         raise InvalidInputError("qualities and probabilities are fractions from 0 to 1 (divide percentages by 100)")
     return array
-
-
-def _like(array: NDArray[np.float64]) -> Floats:
-    """0-d arrays come back as scalars."""
-    result: Floats = np.asarray(array, dtype=np.float64)[()]
-    return result

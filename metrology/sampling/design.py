@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from metrology.arrays import check_probability, finite_scalar, whole
 from metrology.errors import InvalidInputError
 from metrology.sampling.characteristics import oc_binomial, oc_hypergeometric
 
@@ -41,7 +42,8 @@ def units_at_quality(lot_size: int, quality_pct: float, *, at_least: bool) -> in
 
     Exact: 31.5 % of 200 is 63 units and not 63 and a rounding error.
     """
-    exact = Fraction(str(quality_pct)) * lot_size / 100
+    whole("lot size", lot_size, least=1)
+    exact = Fraction(repr(finite_scalar("quality", quality_pct, "%", least=0.0))) * lot_size / 100
     return math.ceil(exact) if at_least else math.floor(exact)
 
 
@@ -52,8 +54,9 @@ def limiting_quality_plan(
 
     Raises InvalidInputError where Ac is so large that a lot at limiting quality would pass even if wholly inspected.
     """
+    whole("acceptance number Ac", acceptance_number, least=0)
     _check_quality("limiting quality", lq_pct)
-    _check_risk("consumer's risk", consumers_risk)
+    check_probability("consumer's risk", consumers_risk)
     accept = _acceptance(lot_size, lq_pct, at_least=True)
     largest = lot_size or MAX_SAMPLE_SIZE
     if acceptance_number >= largest or accept(largest, acceptance_number) > consumers_risk + _ROUNDING:
@@ -91,8 +94,8 @@ def two_point_plan(
     """
     _check_quality("good quality", good_pct, smallest=0.0)
     _check_quality("bad quality", bad_pct)
-    _check_risk("producer's risk", producers_risk)
-    _check_risk("consumer's risk", consumers_risk)
+    check_probability("producer's risk", producers_risk)
+    check_probability("consumer's risk", consumers_risk)
     if not good_pct < bad_pct:
         raise InvalidInputError(f"the good quality {good_pct:g} % must be below the bad one {bad_pct:g} %")
     good, bad = _acceptance(lot_size, good_pct, at_least=False), _acceptance(lot_size, bad_pct, at_least=True)
@@ -113,8 +116,6 @@ def _acceptance(lot_size: int | None, quality_pct: float, *, at_least: bool) -> 
     """P(accept) as a function of (n, Ac) at a quality [%]."""
     if lot_size is None:
         return lambda n, c: float(oc_binomial(quality_pct / 100.0, n, c))
-    if lot_size < 1:
-        raise InvalidInputError(f"lot size {lot_size}: a lot has at least 1 unit")
     units = units_at_quality(lot_size, quality_pct, at_least=at_least)
     return lambda n, c: float(oc_hypergeometric(units, lot_size, n, c))
 
@@ -132,10 +133,6 @@ def _smallest_sample(accept: Callable[[int, int], float], number: int, largest: 
 
 
 def _check_quality(name: str, value_pct: float, smallest: float = 1e-6) -> None:
+    finite_scalar(name, value_pct, "%")
     if not smallest <= value_pct <= 100.0:
         raise InvalidInputError(f"{name} {value_pct:g} % must be between {smallest:g} and 100 %")
-
-
-def _check_risk(name: str, value: float) -> None:
-    if not 0.0 < value < 1.0:
-        raise InvalidInputError(f"{name} {value:g} is a probability between 0 and 1")

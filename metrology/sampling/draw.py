@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from metrology.arrays import whole
 from metrology.errors import InvalidInputError
 
 ALGORITHM: Final = "meterproof-draw/1"
@@ -39,14 +40,14 @@ def normalise_serial(serial: str) -> str:
 
     Raises InvalidInputError for an empty serial, one of more than 256 characters or with control characters.
     """
-    text = "".join(unicodedata.normalize("NFKC", serial).split()).translate(_ASCII_UPPER)
+    text = "".join(unicodedata.normalize("NFKC", _text("serial", serial)).split()).translate(_ASCII_UPPER)
     _check_text("serial", serial, text)
     return text
 
 
 def normalise_seed(seed: str) -> str:
     """The form of a seed that enters a draw: NFKC, without white space at its ends. Raises as `normalise_serial`."""
-    text = unicodedata.normalize("NFKC", seed).strip()
+    text = unicodedata.normalize("NFKC", _text("seed", seed)).strip()
     _check_text("seed", seed, text)
     return text
 
@@ -74,9 +75,9 @@ def draw(serials: Iterable[str], seed: str, sample_size: int, reserves: int = 0)
 
     Raises InvalidInputError for a serial twice in the list (after normalisation), and a sample larger than the list.
     """
-    listed = list(serials)
-    if sample_size < 1 or reserves < 0:
-        raise InvalidInputError(f"sample size {sample_size}, reserves {reserves}: at least 1, and 0 or more reserves")
+    listed = _listed(serials)
+    whole("sample size", sample_size, least=1)
+    whole("reserves", reserves, least=0)
     if sample_size > len(listed):
         raise InvalidInputError(f"sample size {sample_size} exceeds the {len(listed)} serials of the list")
     ranked = rank(listed, seed)
@@ -96,8 +97,11 @@ def allocate(stratum_sizes: Mapping[str, int], sample_size: int) -> dict[str, in
     Whole quotas first; what is left goes one each to the largest remainders, ties to the larger stratum, then to the
     smaller name in code-point order. A stratum may get none: give each its own sample size where that must not be.
     """
+    for name, size in stratum_sizes.items():
+        whole(f"size of stratum {name!r}", size, least=0)
+    whole("sample size", sample_size, least=0)
     total = sum(stratum_sizes.values())
-    if any(size < 0 for size in stratum_sizes.values()) or not 1 <= sample_size <= total:
+    if not 1 <= sample_size <= total:
         raise InvalidInputError(
             f"sample size {sample_size} for strata of {total} units: it must be between 1 and their sum"
         )
@@ -119,7 +123,7 @@ def draw_stratified(
     stratum: a stratified draw with a single stratum equals the simple draw. Strata with a share of 0 are left out.
     Raises InvalidInputError as `draw`, for a serial in two strata, and for a sample size without its stratum.
     """
-    listed = {name: list(serials) for name, serials in strata.items()}
+    listed = {name: _listed(serials) for name, serials in strata.items()}
     _normalised(serial for serials in listed.values() for serial in serials)
     if isinstance(sample_sizes, Mapping):
         if unknown := sorted(set(sample_sizes) - set(listed)):
@@ -132,9 +136,15 @@ def draw_stratified(
     return {name: draw(listed[name], seed, share, reserves) for name, share in shares.items() if share != 0}
 
 
+def _listed(serials: Iterable[str]) -> list[str]:
+    if isinstance(serials, str):
+        raise InvalidInputError(f"{serials[:40]!r} is one text; give a list of serials")
+    return list(serials)
+
+
 def _normalised(serials: Iterable[str]) -> list[str]:
     first_given: dict[str, str] = {}
-    for serial in serials:
+    for serial in _listed(serials):
         text = normalise_serial(serial)
         if text in first_given:
             raise InvalidInputError(
@@ -143,6 +153,13 @@ def _normalised(serials: Iterable[str]) -> list[str]:
             )
         first_given[text] = serial
     return list(first_given)
+
+
+def _text(kind: str, given: str) -> str:
+    """Text only: a serial read as a number has lost its leading zeros."""
+    if not isinstance(given, str):
+        raise InvalidInputError(f"{kind} {given!r} is not a text; read the list without converting numbers")
+    return given
 
 
 def _check_text(kind: str, given: str, text: str) -> None:

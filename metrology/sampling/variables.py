@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from metrology.arrays import Floats, check_probability, drop_0d, finite_scalar, floats, refuse_where, whole
 from metrology.errors import InvalidInputError
-from metrology.sampling.characteristics import Floats, quality_at_acceptance
+from metrology.sampling.characteristics import quality_at_acceptance
 from metrology.sampling.plans import SamplingPlan
 
 MIN_SAMPLE_SIZE: Final = 3
 MAX_SAMPLE_SIZE: Final = 5_000
+_LARGEST: Final = 1e100  # of measured values in any unit: squares stay finite
 _MATCH_GOOD: Final = 0.95  # a matched plan passes through the attributes plan's 95 % and 10 % points
 _MATCH_BAD: Final = 0.10
 
@@ -63,21 +65,21 @@ def oc_s_method(fraction_nonconforming: ArrayLike, sample_size: int, acceptabili
     Noncentrality sqrt(n) z_(1-p) (Schilling and Neubauer, chapter 10). Fractions p [1], scalar or array.
     """
     _check_size(sample_size)
-    p = np.asarray(fraction_nonconforming, dtype=np.float64)
+    p = floats("fraction nonconforming", fraction_nonconforming)
+    finite_scalar("acceptability constant", acceptability_constant)
     if not np.all((p >= 0) & (p <= 1)):
         raise InvalidInputError("fractions nonconforming lie between 0 and 1")
     inner = np.clip(p, 1e-12, 1 - 1e-12)  # noncentrality stays finite; the ends are certain
     root = math.sqrt(sample_size)
     accepted = stats.nct.sf(acceptability_constant * root, sample_size - 1, root * stats.norm.isf(inner))
-    result: Floats = np.where(p == 0, 1.0, np.where(p == 1, 0.0, accepted))[()]
-    return result
+    return drop_0d(np.where(p == 0, 1.0, np.where(p == 1, 0.0, accepted)))
 
 
 def acceptability_constant(sample_size: int, fraction_nonconforming: float, acceptance_probability: float) -> float:
     """The k for which a sample of n accepts `fraction_nonconforming` [1] with `acceptance_probability` [1]."""
     _check_size(sample_size)
-    _check_open("fraction nonconforming", fraction_nonconforming)
-    _check_open("acceptance probability", acceptance_probability)
+    check_probability("fraction nonconforming", fraction_nonconforming)
+    check_probability("acceptance probability", acceptance_probability)
     root = math.sqrt(sample_size)
     noncentrality = root * float(stats.norm.isf(fraction_nonconforming))
     return float(stats.nct.isf(acceptance_probability, sample_size - 1, noncentrality)) / root
@@ -142,10 +144,10 @@ def estimated_fraction_nonconforming(quality_statistic: ArrayLike, sample_size: 
     50 (1955); the form p* of ISO 3951-2.
     """
     _check_size(sample_size)
-    q = np.asarray(quality_statistic, dtype=np.float64)
+    q = floats("quality statistic Q", quality_statistic)
+    refuse_where(np.isnan(q), q, "quality statistic Q", "is no number")
     x = np.clip(0.5 - q * math.sqrt(sample_size) / (2.0 * (sample_size - 1)), 0.0, 1.0)
-    result: Floats = np.asarray(stats.beta.cdf(x, sample_size / 2 - 1, sample_size / 2 - 1))[()]
-    return result
+    return drop_0d(np.asarray(stats.beta.cdf(x, sample_size / 2 - 1, sample_size / 2 - 1)))
 
 
 def judge_sample(
@@ -175,14 +177,13 @@ def judge_sample(
 
 
 def _sample(values: ArrayLike, size: int) -> NDArray[np.float64]:
-    sample = np.asarray(values, dtype=np.float64)
+    sample = floats("values", values)
     if sample.shape != (size,):
         raise InvalidInputError(f"the plan asks for {size} values in one row, given are {sample.shape}")
-    if not np.all(np.isfinite(sample)):
-        raise InvalidInputError(
-            f"value {int(np.argmin(np.isfinite(sample)))} of the sample is not a number; measure it again"
-        )
-    if np.ptp(sample) == 0:
+    usable = np.abs(sample) <= _LARGEST
+    if not np.all(usable):
+        raise InvalidInputError(f"value {int(np.argmin(usable))} of the sample is not a number; measure it again")
+    if np.ptp(sample) <= 1e-12 * np.abs(sample).max():
         raise InvalidInputError(
             "all values of the sample are equal: their spread is hidden; judge the lot by attributes"
         )
@@ -190,12 +191,4 @@ def _sample(values: ArrayLike, size: int) -> NDArray[np.float64]:
 
 
 def _check_size(sample_size: int) -> None:
-    if not MIN_SAMPLE_SIZE <= sample_size <= MAX_SAMPLE_SIZE:
-        raise InvalidInputError(
-            f"sample size {sample_size}: the s-method takes {MIN_SAMPLE_SIZE} to {MAX_SAMPLE_SIZE} units"
-        )
-
-
-def _check_open(name: str, value: float) -> None:
-    if not 0.0 < value < 1.0:
-        raise InvalidInputError(f"{name} {value:g} must lie between 0 and 1")
+    whole("sample size of the s-method", sample_size, least=MIN_SAMPLE_SIZE, most=MAX_SAMPLE_SIZE)

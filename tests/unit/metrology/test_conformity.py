@@ -189,9 +189,11 @@ def test_decide_errors_is_decide_for_each(rows, dof):
         one = decide(*row, degrees_of_freedom=dof)
         assert OUTCOMES[code] is one.outcome
         assert probability == pytest.approx(one.p_nonconforming, rel=1e-12)
-    # It differs from the rule on p alone only where the uncertainty exceeds the limits.
-    differs = codes != decide_many(p)
-    assert (std[differs] > 1.5 * mpe[differs]).all()
+    # It differs from the rule on p alone exactly where neither side by itself is likely enough (scipy's tails).
+    law = stats.norm() if dof is None else stats.t(dof)
+    larger = np.maximum(law.cdf((-mpe - error) / std), law.sf((mpe - error) / std))
+    clearly = np.abs(larger - 0.95) > 1e-9
+    assert ((codes != decide_many(p)) == ((p > 0.95) & (larger <= 0.95)))[clearly].all()
 
 
 def test_decide_errors_withholds_where_asked():

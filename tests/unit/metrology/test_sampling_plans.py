@@ -210,7 +210,7 @@ def test_acceptance_at_both_sides_of_the_numbers():
     assert (plan.sample_size, plan.acceptance_number, plan.rejection_number) == (200, 5, 6)
     assert plan.accepts(5)
     assert not plan.accepts(6)
-    with pytest.raises(InvalidInputError, match="count again"):
+    with pytest.raises(InvalidInputError, match="must be a whole number from 0 to 200"):
         plan.accepts(201)
 
 

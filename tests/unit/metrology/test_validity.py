@@ -73,7 +73,11 @@ def test_electricity_by_class_and_edition(regulation_id, day, accuracy_class, ye
         (GAS, MeterTraits(q_max_m3ph=4.0), "depends on gas_family"),
         (GAS, MeterTraits(q_max_m3ph=10.0), "depends on gas_family"),
         (GAS, MeterTraits(q_max_m3ph=4.0, gas_family="hydrogen"), "natural.*manufactured, lpg"),
-        (WATER, MeterTraits(nominal_diameter_mm=-1.0, q3_m3ph=2.5), "nominal diameter up to 25 mm"),
+        (
+            WATER,
+            MeterTraits(nominal_diameter_mm=-1.0, q3_m3ph=2.5),
+            "nominal_diameter_mm = -1 must be a number, above 0",
+        ),
         (get_regulation("jjg-596-2012"), MeterTraits(accuracy_class="B"), "class 0.2S, 0.5S.*class 1, 2"),
         (get_regulation("oiml-r46-2012"), MeterTraits(accuracy_class="B"), "national authority"),
     ],
