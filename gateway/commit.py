@@ -9,7 +9,7 @@ import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -28,7 +28,7 @@ from store.archive import RawMessage, pack
 from store.batches import BatchRow, commit_batch, next_batch_id
 from store.database import is_transient
 from store.pending import insert_pending
-from store.quarantine import insert_quarantine
+from store.quarantine import QuarantineRow, insert_quarantine
 from store.readings import insert_readings
 from store.registry import lock_registry_shared
 
@@ -40,16 +40,25 @@ _PROGRAM_LIMIT_EXCEEDED = "54"  # class of SQLSTATE: e.g. a value too large for 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a committed batch held: `readings` by result, `quarantined` entries by reason."""
+    """What a committed batch held: `readings` by result, `quarantined` by reason, and of these what is new."""
 
     commit_seq: int
     messages: int
     readings: dict[str, int]
     quarantined: dict[str, int]
+    rejected: list[QuarantineRow] = field(default_factory=list)
 
 
 OnCommitted = Callable[[Sequence[Decoded], Committed], None]
 Pool = ConnectionPool[psycopg.Connection[Any]]
+# Keeps what can't be used, within the batch's transaction; returns the rows that the sender is to hear of.
+KeepRejected = Callable[[psycopg.Connection[Any], Sequence[QuarantineRow], Sequence[Decoded]], list[QuarantineRow]]
+
+
+def _quarantine(
+    conn: psycopg.Connection[Any], rows: Sequence[QuarantineRow], _messages: Sequence[Decoded]
+) -> list[QuarantineRow]:
+    return insert_quarantine(conn, rows)
 
 
 class BatchWriter:
@@ -62,8 +71,10 @@ class BatchWriter:
         pool: Pool,
         on_retry: Callable[[], None],
         rng: random.Random | None = None,
+        keep_rejected: KeepRejected = _quarantine,
     ) -> None:
         self._settings = settings
+        self._keep_rejected = keep_rejected
         self._gateway = gateway
         self._pool = pool
         self._on_retry = on_retry
@@ -109,7 +120,7 @@ class BatchWriter:
             assembly = assemble(messages, identities, self._settings, batch_id)
             inserted = insert_readings(conn, assembly.readings, digests)
             pending = insert_pending(conn, assembly.pending)
-            insert_quarantine(conn, assembly.quarantine)
+            rejected = self._keep_rejected(conn, assembly.quarantine, messages)
             readings = {
                 "stored": inserted.stored,
                 "duplicates": inserted.duplicates + pending.duplicates,
@@ -134,7 +145,7 @@ class BatchWriter:
             )
         # Only now, behind the commit, does the batch exist.
         quarantined = Counter(row.reason for row in assembly.quarantine)
-        return Committed(commit_seq, len(messages), readings, dict(quarantined))
+        return Committed(commit_seq, len(messages), readings, dict(quarantined), rejected)
 
 
 def _parted(messages: Sequence[Decoded], error: Exception) -> list[Sequence[Decoded]]:

@@ -9,7 +9,18 @@ import psycopg
 import psycopg_pool
 import typer
 
-from meterproof.commands import check_config, demo, imports, migrate, regulations, replay, score, serve, simulate
+from meterproof.commands import (
+    check_config,
+    demo,
+    imports,
+    migrate,
+    quarantine,
+    regulations,
+    replay,
+    score,
+    serve,
+    simulate,
+)
 from meterproof.console import err
 from meterproof.logs import set_up_logging
 from meterproof.settings import load_settings
@@ -55,6 +66,7 @@ app.command("serve")(serve.serve)
 app.command("migrate")(migrate.migrate)
 app.command("check-config")(check_config.check_config)
 app.add_typer(imports.app, name="import")
+app.add_typer(quarantine.app, name="quarantine")
 app.command("simulate")(simulate.simulate)
 app.command("replay")(replay.replay)
 app.command("score")(score.score)
