@@ -30,31 +30,41 @@ from metrology.quantities import Medium
 from verifier.grid import ZoneIntervals
 
 Floats = NDArray[np.float64]
+_DAY_US = 86_400_000_000
 _T_FREEDOM = 4.0  # of the meters' prior: tails that hold a fault of twenty spreads, a middle close to a normal
 _FREE_AT_FIRST, _FREE_ITERATIONS, _ITERATIONS = 20.0, 10, 80
 
 
 @dataclass(frozen=True)
 class LossPrior:
-    """What is believed of a zone's losses before its data: standard deviations as a share of the mean load [%]."""
+    """What is believed of a zone's losses before its data: standard deviations as a share of the mean load [%].
+
+    `daily_sd_pct` is that of a sine and a cosine of the time of day.
+    """
 
     constant_sd_pct: float
     quadratic_sd_pct: float
+    daily_sd_pct: float
 
 
 # Electricity: technical losses of low-voltage networks are some percent, partly fixed, partly with the square of the
-# load. Water: background leakage of tens of percent is common, constant to first order. Gas: tight networks; a
-# constant takes up what base conditions leave.
+# load. Water: background leakage of tens of percent is common; it follows the pressure, and that the time of day. Gas:
+# tight networks; a constant takes up what base conditions leave.
 LOSS_PRIORS: dict[Medium, LossPrior] = {
-    Medium.ELECTRICITY: LossPrior(constant_sd_pct=2.0, quadratic_sd_pct=3.0),
-    Medium.WATER: LossPrior(constant_sd_pct=30.0, quadratic_sd_pct=0.0),
-    Medium.GAS: LossPrior(constant_sd_pct=1.0, quadratic_sd_pct=0.0),
+    Medium.ELECTRICITY: LossPrior(constant_sd_pct=2.0, quadratic_sd_pct=3.0, daily_sd_pct=0.0),
+    Medium.WATER: LossPrior(constant_sd_pct=30.0, quadratic_sd_pct=0.0, daily_sd_pct=5.0),
+    Medium.GAS: LossPrior(constant_sd_pct=1.0, quadratic_sd_pct=0.0, daily_sd_pct=0.0),
 }
 
 
 @dataclass(frozen=True)
 class BalanceInput:
-    """A zone's intervals and what is believed before: `prior_sd_pct` (N,), `resolution` (N,) [base unit]."""
+    """A zone's intervals and what is believed before: `prior_sd_pct` (N,), `resolution` (N,) [base unit].
+
+    `clock_sd_s` is the standard deviation of the meters' clocks, `loss_spread` that of the customers' shares in the
+    losses about the zone's mean, both for what the model leaves out. `passes_on` (N,) tells the references of zones
+    inside from customers (None: there are none): a line of their own may bring them their load.
+    """
 
     intervals: ZoneIntervals
     medium: Medium
@@ -62,6 +72,9 @@ class BalanceInput:
     resolution: Floats
     reference_resolution: float
     reference_uncertainty_pct: float
+    clock_sd_s: float = 0.0
+    loss_spread: float = 0.0
+    passes_on: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,11 +82,13 @@ class BalanceResult:
     """Estimates `error_pct`, `std_pct`, shape (N,), and how well the model fits.
 
     `noise` [base unit] is the standard deviation of an interval of mean length, `noise_share_pct` the same against the
-    mean load; `autocorrelation` that of successive residuals; `half_difference_chi2` the mean square of the
-    standardised differences between the estimates of the window's halves (1 where the errors are constant) and
-    `half_difference_max` the largest of these squares; `loss_pct` the estimated loss against the customers' sum;
-    `groups` the number of intervals. `prior_sd_pct` (N,) is the prior's spread as widened by λ, `information` (N,) the
-    share of its variance that the data took away, 0 where they said nothing of the meter.
+    mean load; `autocorrelation` that of successive residuals. `change_chi2` (N,) is the square of the standardised
+    difference between the estimates of two parts of the window (1 where the error is constant), the larger of that of
+    the halves and that of the last days against those before, `change_pct` (N,) that difference, later less earlier.
+    `last_day_share` (N,) is what the meter registered a day in the last day against the window. `loss_pct` is the
+    estimated loss against the customers' sum, `groups` the number of intervals. `prior_sd_pct` (N,) is the prior's
+    spread as widened by λ, `information` (N,) the share of its variance that the data took away, 0 where they said
+    nothing of the meter.
     """
 
     error_pct: Floats
@@ -81,19 +96,21 @@ class BalanceResult:
     noise: float
     noise_share_pct: float
     autocorrelation: float
-    half_difference_chi2: float
-    half_difference_max: float
+    change_chi2: Floats
+    change_pct: Floats
+    last_day_share: Floats
     loss_pct: float
     groups: int
     information: Floats
     prior_sd_pct: Floats
 
 
-def solve_balance(zone: BalanceInput, std_floor_pct: float) -> BalanceResult:
+def solve_balance(zone: BalanceInput, std_floor_pct: float, recent_us: int = 0) -> BalanceResult:
     """The errors of a zone's meters, shape (N,) [%], with their standard uncertainty.
 
-    `std_floor_pct` is added in quadrature for what the model leaves out (clock offsets, change within the window).
-    Needs at least two intervals. Raises ValueError on fewer, or if nothing flowed in the window.
+    `std_floor_pct` is added in quadrature for what the model leaves out, as are clocks and the spread of losses.
+    `recent_us`: the last such time is held against the time before, to tell errors that have just changed. Needs at
+    least two intervals. Raises ValueError on fewer, or if nothing flowed in the window.
     """
     intervals = zone.intervals
     if intervals.reference.size < 2:
@@ -110,8 +127,8 @@ def solve_balance(zone: BalanceInput, std_floor_pct: float) -> BalanceResult:
     ratio = np.maximum(1.0 + d, 0.05)  # true quantity over indicated; at 0 the meter's load would not exist
     error = 1.0 / ratio - 1.0
     slope = 1.0 / ratio**2  # |∂e/∂d|
-    std = np.sqrt(variance * slope**2 + (std_floor_pct / 100) ** 2)
-    halves = _half_differences(design, y, weight, fit, n)
+    std = np.sqrt(variance * slope**2 + (std_floor_pct / 100) ** 2 + _left_out_variance(zone, fit))
+    change, chi2 = _changes(design, y, weight, fit, n, _splits(intervals, recent_us))
     loss = float(np.sum(design[:, n + 1 :] @ fit.mean[n + 1 :]) / np.sum(intervals.customers))
     return BalanceResult(
         error_pct=100 * error,
@@ -119,8 +136,9 @@ def solve_balance(zone: BalanceInput, std_floor_pct: float) -> BalanceResult:
         noise=float(np.sqrt(fit.noise_variance)),
         noise_share_pct=float(100 * np.sqrt(fit.noise_variance) / load),
         autocorrelation=fit.autocorrelation,
-        half_difference_chi2=float(np.mean(halves)),
-        half_difference_max=float(np.max(halves)),
+        change_chi2=chi2,
+        change_pct=-100 * change * slope,
+        last_day_share=_last_day_share(intervals),
         loss_pct=100 * loss,
         groups=int(y.size),
         information=1.0 - variance / fit.prior_sd[:n] ** 2,
@@ -149,6 +167,14 @@ def _design(zone: BalanceInput, load: float) -> tuple[Floats, Floats]:
     if prior.quadratic_sd_pct > 0:
         columns.append((total**2 / length / load)[:, None])
         sd.append(prior.quadratic_sd_pct / 100)
+        if zone.passes_on is not None and zone.passes_on.any():
+            own = x[:, ~zone.passes_on].sum(axis=1)
+            columns.append((own**2 / length / load)[:, None])
+            sd.append(prior.quadratic_sd_pct / 100)
+    if prior.daily_sd_pct > 0:
+        middle = (zone.intervals.start_us + zone.intervals.end_us) / 2 % _DAY_US * (2 * np.pi / _DAY_US)
+        columns += [(load * length * np.sin(middle))[:, None], (load * length * np.cos(middle))[:, None]]
+        sd += [prior.daily_sd_pct / 100] * 2
     # A standard deviation of zero (a reference said to be perfect) would divide by zero; 1e-7 is as good.
     return np.hstack(columns), np.maximum(np.array(sd), 1e-7)
 
@@ -208,27 +234,65 @@ def _autocorrelation(residual: Floats) -> float:
     return float(np.clip(residual[1:] @ residual[:-1] / power, 0.0, 0.95))
 
 
-def _half_differences(design: Floats, y: Floats, weight: Floats, fit: _Fit, n: int) -> Floats:
-    """Squares of the standardised differences between the two halves' estimates of d, shape (n,).
+def _left_out_variance(zone: BalanceInput, fit: _Fit) -> Floats:
+    """Variance of the errors, shape (N,), by what data of the zone alone can't tell from an error.
 
-    Each half is solved with the whole window's noise σ². A half's mean is m_h = K_h θ + C_h A_hᵀ W ε/σ² with
-    K_h = I − C_h P⁻¹, so that m₁ − m₂ has the covariance Σ_h C_h I_h C_h + (K₁ − K₂) P (K₁ − K₂)ᵀ, I_h the information.
+    Clocks: a meter that is read the share c of an interval too early shows x_t − c·(x_t − x_{t−1}). What is left over
+    goes with x_t and is taken for an error of c·(1 − ρ), ρ being the correlation of successive quantities (errors in
+    variables; Fuller, Measurement Error Models, 1987, section 1.1). Losses: a customer's marginal loss, on the average
+    twice the share b of the quadratic losses at the mean load (d(bS²)/dS = 2bS), depends on its place in the network
+    and acts like an error of its own.
     """
-    half = y.size // 2
-    if half < 2:
-        return np.ones(n)
+    x = zone.intervals.customers
+    n = x.shape[1]
+    centred = x - x.mean(axis=0)
+    power = np.maximum(np.sum(centred**2, axis=0), 1e-30)
+    rho = np.clip(np.sum(centred[1:] * centred[:-1], axis=0) / power, 0.0, 1.0)
+    interval_s = float(np.median(zone.intervals.end_us - zone.intervals.start_us)) / 1e6
+    clock = zone.clock_sd_s / interval_s * (1 - rho)
+    quadratic = float(fit.mean[n + 2 :].sum()) if LOSS_PRIORS[zone.medium].quadratic_sd_pct > 0 else 0.0
+    variance: Floats = clock**2 + (zone.loss_spread * 2 * quadratic) ** 2
+    return variance
+
+
+def _last_day_share(intervals: ZoneIntervals) -> Floats:
+    last = intervals.start_us >= intervals.end_us[-1] - _DAY_US
+    length = (intervals.end_us - intervals.start_us).astype(np.float64)
+    rate = np.sum(intervals.customers, axis=0) / length.sum()
+    recent = np.sum(intervals.customers[last], axis=0) / max(length[last].sum(), 1.0)
+    share: Floats = np.where(rate != 0, recent / np.where(rate != 0, rate, 1.0), 0.0)
+    return share
+
+
+def _splits(intervals: ZoneIntervals, recent_us: int) -> set[int]:
+    """Where the window is parted to look for changes: in the middle, and `recent_us` before its end."""
+    recent = int(np.searchsorted(intervals.start_us, intervals.end_us[-1] - recent_us)) if recent_us else 0
+    size = intervals.reference.size
+    return {split for split in (size // 2, recent) if 2 <= split <= size - 2}
+
+
+def _changes(design: Floats, y: Floats, weight: Floats, fit: _Fit, n: int, splits: set[int]) -> tuple[Floats, Floats]:
+    """Of the splits, for each meter, the difference of d (later less earlier) that stands out most, and its square
+    standardised, both shape (n,).
+
+    Each part is solved with the whole window's noise σ². A part's mean is m_h = K_h θ + C_h A_hᵀ W ε/σ² with
+    K_h = I − C_h P⁻¹, so that m₂ − m₁ has the covariance Σ_h C_h I_h C_h + (K₁ − K₂) P (K₁ − K₂)ᵀ, I_h the information.
+    """
+    change, chi2 = np.zeros(n), np.zeros(n)
     precision = np.diag(1.0 / fit.prior_sd**2)
-    means, spreads, shrinks = [], [], []
-    for rows in (slice(0, half), slice(half, None)):
-        a, w = design[rows], weight[rows]
-        information = a.T @ (w[:, None] * a) / fit.noise_variance
-        factor = scipy.linalg.cho_factor(information + precision)
-        covariance = scipy.linalg.cho_solve(factor, np.eye(fit.prior_sd.size))
-        means.append(covariance @ (a.T @ (w * y[rows])) / fit.noise_variance)
-        spreads.append(covariance @ information @ covariance)
-        shrinks.append(covariance @ precision)
-    shrink = shrinks[0] - shrinks[1]
-    spread = spreads[0] + spreads[1] + shrink @ np.diag(fit.prior_sd**2) @ shrink.T
-    difference = (means[0] - means[1])[:n]
-    squares: Floats = difference**2 / np.maximum(np.diag(spread)[:n], 1e-30)
-    return squares
+    for split in splits:
+        means, spreads, shrinks = [], [], []
+        for rows in (slice(0, split), slice(split, None)):
+            a, w = design[rows], weight[rows]
+            information = a.T @ (w[:, None] * a) / fit.noise_variance
+            factor = scipy.linalg.cho_factor(information + precision)
+            covariance = scipy.linalg.cho_solve(factor, np.eye(fit.prior_sd.size))
+            means.append(covariance @ (a.T @ (w * y[rows])) / fit.noise_variance)
+            spreads.append(covariance @ information @ covariance)
+            shrinks.append(covariance @ precision)
+        shrink = shrinks[0] - shrinks[1]
+        spread = spreads[0] + spreads[1] + shrink @ np.diag(fit.prior_sd**2) @ shrink.T
+        difference = (means[1] - means[0])[:n]
+        squares = difference**2 / np.maximum(np.diag(spread)[:n], 1e-30)
+        change, chi2 = np.where(squares > chi2, difference, change), np.maximum(squares, chi2)
+    return change, chi2

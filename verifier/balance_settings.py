@@ -9,6 +9,7 @@ from metrology.quantities import Medium
 from metrology.regulation import get_regulation
 
 Percent = Annotated[float, Field(gt=0, le=100)]
+Seconds = Annotated[float, Field(ge=0, le=3600)]
 
 
 class BalanceSettings(BaseModel):
@@ -47,10 +48,36 @@ class BalanceSettings(BaseModel):
         default=1.5,
         description="Readings further apart than this many intervals of the zone leave the course between open.",
     )
-    halves_chi2_max: Annotated[float, Field(gt=1)] = Field(
+    clock_sd_electricity_s: Seconds = Field(
+        default=3.0, description="Standard deviation of electricity meters' clocks about the reference's [s]."
+    )
+    clock_sd_water_s: Seconds = Field(default=10.0, description="The same for water meters [s].")
+    clock_sd_gas_s: Seconds = Field(default=15.0, description="The same for gas meters [s].")
+    loss_spread: Annotated[float, Field(ge=0, le=2)] = Field(
+        default=0.3,
+        description="How much a customer's marginal line loss differs from the zone's mean, by its place in the network"
+        " (standard deviation as a share): without the network's plan it can't be told from an error.",
+    )
+    changed_mean_max: Annotated[float, Field(gt=1)] = Field(
         default=5.0,
-        description="Above, the estimates of a window's halves differ too much for constant errors: a shorter window is"
-        " tried; where none is left, the verdict is withheld.",
+        description="Above, the estimates of a window's parts differ too much for constant errors (mean of the meters'"
+        " standardised squares): a shorter window is tried; where none is left, the verdict is withheld.",
+    )
+    changed_meter_max: Annotated[float, Field(gt=1)] = Field(
+        default=30.0, description="The same for the single meter that differs most."
+    )
+    steady_meter_max: Annotated[float, Field(gt=1)] = Field(
+        default=4.0,
+        description="Above, a meter's change is believed (4 is two standard deviations): if the error may be beyond the"
+        " limits should the change go on, the meter is not said to conform on the window's mean.",
+    )
+    last_day_share_min: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.1,
+        description="A meter that registered less in the last day than this share of its mean is not said to conform:"
+        " it may have stopped.",
+    )
+    recent_days: Annotated[int, Field(ge=1)] = Field(
+        default=3, description="The last so many days are held against those before to tell a fresh change [d]."
     )
     noise_share_max_pct: Percent = Field(
         default=5.0, description="Above, the residuals against the mean load say that the zone is not understood [%]."
@@ -59,9 +86,6 @@ class BalanceSettings(BaseModel):
         default=30.0,
         description="An estimate beyond says that the zone is not understood: a load that no meter shows is being put"
         " on the meter whose use is most alike [%].",
-    )
-    halves_max: Annotated[float, Field(gt=1)] = Field(
-        default=30.0, description="The same as halves_chi2_max for the single meter that differs most."
     )
     information_min: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.5,
@@ -114,4 +138,12 @@ class BalanceSettings(BaseModel):
             Medium.ELECTRICITY: self.prior_sd_electricity_pct,
             Medium.WATER: self.prior_sd_water_pct,
             Medium.GAS: self.prior_sd_gas_pct,
+        }[medium]
+
+    def clock_sd_s(self, medium: Medium) -> float:
+        """The standard deviation of meters' clocks [s]."""
+        return {
+            Medium.ELECTRICITY: self.clock_sd_electricity_s,
+            Medium.WATER: self.clock_sd_water_s,
+            Medium.GAS: self.clock_sd_gas_s,
         }[medium]

@@ -123,7 +123,14 @@ def member_series(
             mpe_pct=None,
             faults=faults.get(place.meter_id, ()),
         )
-        out.append(one if own_reference else _with_limit(one, meter, settings))
+        if own_reference:
+            out.append(one)
+        elif place.role == "reference":
+            # How the losses part between it and the customers beside it is not known well enough to judge it.
+            why = "the reference of a zone inside takes part but is not judged here"
+            out.append(replace(one, passes_on=True, no_limit=why))
+        else:
+            out.append(_with_limit(one, meter, settings))
     return out
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from metrology.conformity import Outcome, Reason, decide
+from metrology.conformity import Outcome, Reason, decide, probability_nonconforming
 from metrology.quantities import Medium
 from metrology.regulation import get_regulation
 from metrology.running_error import Shortfall, data_shortfalls, zone_refusals
@@ -31,8 +31,9 @@ class MemberSeries:
     """A meter of the zone with its accepted cumulative `total` [base unit] at `observed_us`, both shape (R,).
 
     Totals are after multipliers, glitches left out. `is_reference` tells the zone's reference meters from the
-    customers'; `sign` is −1 for exported quantities. `mpe_pct` is None, with `no_limit` saying why, where no limit is
-    known; `faults` are kinds of findings in force that spoil a balance.
+    customers', `passes_on` the references of zones inside, which count as customers; `sign` is −1 for exports.
+    `mpe_pct` is None, with `no_limit` saying why, where no limit is known; `faults` are kinds of findings in force that
+    spoil a balance.
     """
 
     meter_id: int
@@ -45,6 +46,7 @@ class MemberSeries:
     mpe_pct: float | None
     no_limit: str = ""
     faults: tuple[str, ...] = ()
+    passes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def _try_window(
     if reasons or groups < 2 or not references or not customers:
         return _Window(start_us, intervals, collection_pct, None, reasons)
     try:
-        result = solve_balance(_balance_input(zone, customers, references, intervals), settings.std_floor_pct)
+        given = _balance_input(zone, customers, references, intervals, settings)
+        result = solve_balance(given, settings.std_floor_pct, settings.recent_days * DAY_US)
     except ValueError as error:
         return _Window(start_us, intervals, collection_pct, None, (Reason("no_consumption", str(error)),))
     return _Window(start_us, intervals, collection_pct, result, _doubts(result, zone, collection_pct, settings))
@@ -143,7 +146,11 @@ def _placed(member: MemberSeries, instants: NDArray[np.int64], reach_us: int) ->
 
 
 def _balance_input(
-    zone: ZoneFacts, customers: Sequence[MemberSeries], references: Sequence[MemberSeries], intervals: ZoneIntervals
+    zone: ZoneFacts,
+    customers: Sequence[MemberSeries],
+    references: Sequence[MemberSeries],
+    intervals: ZoneIntervals,
+    settings: BalanceSettings,
 ) -> BalanceInput:
     return BalanceInput(
         intervals,
@@ -152,6 +159,9 @@ def _balance_input(
         np.array([member.resolution for member in customers]),
         float(np.sqrt(np.sum([member.resolution**2 for member in references]))),
         zone.reference_uncertainty_pct,
+        settings.clock_sd_s(zone.medium),
+        settings.loss_spread,
+        np.array([member.passes_on for member in customers]),
     )
 
 
@@ -163,8 +173,9 @@ def _doubts(
     loss_pct = result.loss_pct if zone.medium is Medium.ELECTRICITY else 0.0
     refused = zone_refusals(get_regulation(settings.refusal), collection_pct, result.groups, loss_pct)
     reasons = [_reason("zone_refused", shortfall) for shortfall in refused]
-    if result.half_difference_chi2 > settings.halves_chi2_max or result.half_difference_max > settings.halves_max:
-        data = {"half_difference_chi2": result.half_difference_chi2, "half_difference_max": result.half_difference_max}
+    mean_chi2, largest_chi2 = float(np.mean(result.change_chi2)), float(np.max(result.change_chi2))
+    if mean_chi2 > settings.changed_mean_max or largest_chi2 > settings.changed_meter_max:
+        data = {"mean_chi2": mean_chi2, "largest_chi2": largest_chi2}
         reasons.append(Reason("errors_changed", "the errors were not constant within the window", data))
     largest_pct = float(np.max(np.abs(result.error_pct)))
     if result.noise_share_pct > settings.noise_share_max_pct or largest_pct > settings.error_max_pct:
@@ -198,18 +209,40 @@ def _judge(
         if member.mpe_pct is None:
             out.append(MeterAssessment(*place, error, std, None, Outcome.WITHHELD, reasons))
             continue
-        decision = decide(
-            error,
-            std,
-            member.mpe_pct,
-            alarm=settings.alarm_probability,
-            clear=settings.clear_probability,
-            withheld=reasons,
-        )
+        alarm, clear = settings.alarm_probability, settings.clear_probability
+        decision = decide(error, std, member.mpe_pct, alarm=alarm, clear=clear, withheld=reasons)
         outcome, reasons = decision.outcome, decision.reasons
-        if outcome is Outcome.CONFORMING and window.result.information[i] < settings.information_min:
-            data = {"information": float(window.result.information[i]), "needed": settings.information_min}
-            text = "the data say little of this meter: the verdict would rest on what was believed before"
-            outcome, reasons = Outcome.INCONCLUSIVE, (Reason("little_information", text, data),)
+        if outcome is not Outcome.WITHHELD:
+            reasons = tuple(_of_window(reason) for reason in reasons)
+        if outcome is Outcome.CONFORMING and (doubt := _doubt_of_meter(window.result, i, member.mpe_pct, settings)):
+            outcome, reasons = Outcome.INCONCLUSIVE, (doubt,)
         out.append(MeterAssessment(*place, error, std, decision.p_nonconforming, outcome, reasons))
     return out
+
+
+def _of_window(reason: Reason) -> Reason:
+    """The reason with what the estimate is one of: where an error drifts, the mean lags behind."""
+    return replace(reason, text=f"mean over the window: {reason.text}", data={**reason.data, "estimate_of": "mean"})
+
+
+def _doubt_of_meter(result: BalanceResult, i: int, mpe_pct: float, settings: BalanceSettings) -> Reason | None:
+    """Why a meter whose estimate lies well within its limits is not said to conform all the same.
+
+    A change between the parts of the window goes on, for all that is known: of a steady drift the error at the end is
+    the mean and the halves' difference.
+    """
+    if result.information[i] < settings.information_min:
+        data = {"information": float(result.information[i]), "needed": settings.information_min}
+        text = "the data say little of this meter: the verdict would rest on what was believed before"
+        return Reason("little_information", text, data)
+    if result.last_day_share[i] < settings.last_day_share_min:
+        data = {"last_day_share": float(result.last_day_share[i]), "needed": settings.last_day_share_min}
+        text = "the meter registered hardly anything in the last day: whether it still runs can't be told from that"
+        return Reason("little_recent_use", text, data)
+    projected_pct = float(result.error_pct[i] + result.change_pct[i])
+    p_projected = probability_nonconforming(projected_pct, float(result.std_pct[i]), mpe_pct)
+    if result.change_chi2[i] > settings.steady_meter_max and p_projected > settings.clear_probability:
+        data = {"change_pct": float(result.change_pct[i]), "chi2": float(result.change_chi2[i])}
+        text = "the error seems to change within the window: its mean lies within the limits, the error now may not"
+        return Reason("error_changing", text, data)
+    return None

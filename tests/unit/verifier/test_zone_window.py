@@ -14,7 +14,7 @@ from verifier.zone_window import DAY_US, MemberSeries, MeterAssessment, ZoneFact
 
 QUARTER_US = 900_000_000
 ZONE = ZoneFacts(Medium.ELECTRICITY, 900, 0.3)
-SETTINGS = BalanceSettings()
+SETTINGS = BalanceSettings(loss_spread=0.0)  # these zones' losses are spread evenly
 
 
 def make_members(
@@ -115,3 +115,38 @@ def test_limits_come_from_the_regulation() -> None:
     assert running_limit_pct("oiml-r137-2012", Medium.GAS, "1.5") == 3.0
     with pytest.raises(InvalidInputError, match="use one of 1, 2"):
         running_limit_pct("jjf-hebei-174-2020", Medium.ELECTRICITY, "0.5S")
+
+
+def test_a_drift_that_its_mean_hides_is_not_called_conforming() -> None:
+    """Two days of an error of 2.6 % at the end leave the window's mean well within 2 %."""
+    result = assess(make_members(8, 14, {3: 0.026}, step_day=12), 14)
+    assert result[3].outcome is not Outcome.CONFORMING
+    assert abs(result[3].error_pct or 9.9) < 1.5
+    assert codes(result[3]) & {"error_changing", "errors_changed"}
+
+
+def test_a_meter_that_may_have_stopped_today_is_not_called_conforming() -> None:
+    members = make_members(9, 14, {})
+    total = members[2].total.copy()
+    total[13 * 96 :] = total[13 * 96]
+    # Nobody was at home either: the reference misses nothing.
+    reference = members[0].total - (members[2].total - total)
+    result = assess(
+        [replace(members[0], total=reference), members[1], replace(members[2], total=total), *members[3:]], 14
+    )
+    assert codes(result[2]) == {"little_recent_use"}
+    assert result[2].outcome is Outcome.INCONCLUSIVE
+
+
+def test_unknown_places_in_the_network_and_clocks_widen_the_uncertainty() -> None:
+    members = make_members(10, 14, {})
+
+    def std(settings: BalanceSettings) -> float:
+        return assess_window(ZONE, members, 0, 14 * DAY_US, settings)[0].std_pct or 0.0
+
+    even = std(BalanceSettings(loss_spread=0.0, clock_sd_electricity_s=0.0))
+    spread = std(BalanceSettings(loss_spread=0.5, clock_sd_electricity_s=0.0))
+    clocks = std(BalanceSettings(loss_spread=0.0, clock_sd_electricity_s=9.0))
+    # The zone's quadratic losses are 1 % of the mean load: 0.5 * 2 * 1 %; 9 s of 900 s is 1 % of uncorrelated loads.
+    assert np.sqrt(spread**2 - even**2) == pytest.approx(1.0, rel=0.4)
+    assert np.sqrt(clocks**2 - even**2) == pytest.approx(1.0, rel=0.1)
