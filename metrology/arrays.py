@@ -51,11 +51,12 @@ def finite(
 ) -> FloatArray:
     """`value` as a float64 array of numbers above `above` and at least `least`; else raises InvalidInputError.
 
-    NaN, infinities and numbers beyond 1e100 are refused too; `unit` is for the message.
+    NaN, infinities, numbers beyond 1e100 and, above 0, those below 1e-100 are refused too; `unit` is for the message.
     """
     array = floats(name, value)
     wanted = "finite" if above == least else f"above {above:g}" if above > least else f"at least {least:g}"
-    bad = ~((np.abs(array) <= _LARGEST) & (array > above) & (array >= least))
+    smallest = max(least, 1 / _LARGEST) if above == 0 else least
+    bad = ~((np.abs(array) <= _LARGEST) & (array > above) & (array >= smallest))
     refuse_where(bad, array, name, f"must be a number, {wanted}{' ' + unit if unit else ''}")
     return array
 

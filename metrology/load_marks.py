@@ -20,6 +20,7 @@ MARKS: dict[Medium, tuple[str, ...]] = {
     Medium.GAS: ("q_min", "q_t", "q_max"),
 }
 LOAD_UNIT: dict[Medium, str] = {Medium.ELECTRICITY: "A", Medium.WATER: "m3/h", Medium.GAS: "m3/h"}
+_LARGEST_MARK = 1e15  # no plate states more; products with it stay finite
 _BOUND = re.compile(r"(?:(\d+(?:\.\d+)?) )?([a-z][a-z0-9_]*)")
 
 
@@ -61,7 +62,7 @@ def check_marks(marks: Mapping[str, Floats], needed: set[str], medium: Medium) -
         )
     checked = {name: floats(f"mark {name}", value) for name, value in marks.items()}
     for name, array in checked.items():
-        if not np.all(np.isfinite(array) & (array > 0)):
+        if not np.all((array > 0) & (array <= _LARGEST_MARK)):
             raise InvalidInputError(
                 f"mark {name} must be a positive number [{LOAD_UNIT[medium]}]; it holds {marks[name]}"
             )

@@ -92,6 +92,7 @@ class Component:
         cls, name: str, value: float, expanded_uncertainty: float, coverage_factor: float = 2.0, **rest: Any
     ) -> Self:
         """A quantity with the expanded uncertainty of a certificate, u = U / k (GUM 4.3.3)."""
+        floats(f"component {name!r}: coverage_factor", coverage_factor)
         if not 0 < coverage_factor < math.inf:
             raise InvalidInputError(f"component {name!r}: coverage_factor = {coverage_factor:g}; give one above 0")
         return cls(name, value, expanded_uncertainty / coverage_factor, **rest)

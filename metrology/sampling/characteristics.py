@@ -40,7 +40,7 @@ def oc_hypergeometric(
     nonconforming_in_lot: ArrayLike, lot_size: int, sample_size: int, acceptance_number: int
 ) -> Floats:
     """P(accept) for a lot of `lot_size` units of which `nonconforming_in_lot` [units] do not conform."""
-    check_plan(sample_size, acceptance_number, lot_size)
+    check_plan(sample_size, acceptance_number, whole("lot size", lot_size, least=1))
     defectives = floats("nonconforming_in_lot", nonconforming_in_lot)
     if not np.all((defectives >= 0) & (defectives <= lot_size) & (defectives == np.floor(defectives))):
         raise InvalidInputError(f"the nonconforming units of a lot must be whole numbers from 0 to its size {lot_size}")

@@ -18,7 +18,7 @@ from metrology.sampling.characteristics import oc_binomial, oc_hypergeometric
 LQ_SERIES_PCT: Final = (0.50, 0.80, 1.25, 2.00, 3.15, 5.00, 8.00, 12.5, 20.0, 31.5)  # ISO 2859-2, preferred values
 LQ_CONSUMERS_RISK: Final = 0.10  # ISO 2859-2: at limiting quality about 10 % (never above here)
 LQ_ACCEPTANCE_NUMBERS: Final = (0, 1, 3, 5)
-_ROUNDING: Final = 1e-9  # a risk of exactly 1/10 must not fail for the last bit of a sum
+_ROUNDING: Final = 1 + 1e-9  # a risk of exactly 1/10 must not fail for the last bit of a sum
 MAX_SAMPLE_SIZE: Final = 100_000  # where the lot's size is not given
 
 
@@ -59,7 +59,7 @@ def limiting_quality_plan(
     check_probability("consumer's risk", consumers_risk)
     accept = _acceptance(lot_size, lq_pct, at_least=True)
     largest = lot_size or MAX_SAMPLE_SIZE
-    if acceptance_number >= largest or accept(largest, acceptance_number) > consumers_risk + _ROUNDING:
+    if acceptance_number >= largest or accept(largest, acceptance_number) > consumers_risk * _ROUNDING:
         raise InvalidInputError(
             f"Ac {acceptance_number} accepts a lot of {largest} at {lq_pct:g} % even if wholly inspected; lower Ac"
         )
@@ -101,10 +101,10 @@ def two_point_plan(
     good, bad = _acceptance(lot_size, good_pct, at_least=False), _acceptance(lot_size, bad_pct, at_least=True)
     largest = lot_size or MAX_SAMPLE_SIZE
     for number in range(largest):
-        if bad(largest, number) > consumers_risk + _ROUNDING:
+        if bad(largest, number) > consumers_risk * _ROUNDING:
             break
         size = _smallest_sample(bad, number, largest, consumers_risk)
-        if (accepted := good(size, number)) >= 1.0 - producers_risk - _ROUNDING:
+        if 1.0 - (accepted := good(size, number)) <= producers_risk * _ROUNDING:
             return RiskPlan(size, number, 1.0 - accepted, bad(size, number), lot_size, size == lot_size)
     raise InvalidInputError(
         f"no sample of at most {largest} tells {good_pct:g} % from {bad_pct:g} % nonconforming with these risks; "
@@ -125,7 +125,7 @@ def _smallest_sample(accept: Callable[[int, int], float], number: int, largest: 
     low, high = number + 1, largest
     while low < high:
         middle = (low + high) // 2
-        if accept(middle, number) <= risk + _ROUNDING:
+        if accept(middle, number) <= risk * _ROUNDING:
             high = middle
         else:
             low = middle + 1
