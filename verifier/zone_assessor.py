@@ -22,7 +22,7 @@ from store.times import to_datetime, to_micros
 from verifier.arrays import Structured
 from verifier.kinds import FindingKind
 from verifier.settings import VerifierSettings
-from verifier.zone_due import MARGIN_US, News, ZoneIndex, due_ends, news_of_meters
+from verifier.zone_due import MARGIN_US, News, ZoneIndex, complete_end, due_ends, news_of_meters
 from verifier.zone_findings import (
     IMBALANCE_REASONS,
     error_findings,
@@ -91,10 +91,10 @@ class ZoneAssessor:
         for i in range(0, len(ends), _DAYS_AT_ONCE):
             rows = self._outcomes(connection, zone, ends[i : i + _DAYS_AT_ONCE], spoiling, provenance)
             put_assessments(connection, zone_id, rows, provenance)
-        if ends or through_us is None:
-            # Noted also if nothing is due yet, so that the next readings need not look into the zone.
-            through_us = max(ends[-1] if ends else ends.start - DAY_US, through_us or 0)
-            set_zone_progress(connection, zone_id, to_datetime(through_us))
+        # Also noted if no window is full yet, so that further readings of the day need not look into the zone.
+        complete_us = complete_end(news, self._settings.balance)
+        if through_us is None or complete_us > through_us:
+            set_zone_progress(connection, zone_id, to_datetime(complete_us))
         return bool(ends)
 
     def _outcomes(

@@ -56,13 +56,18 @@ def due_ends(first_us: int, news: News, through_us: int | None, settings: Balanc
     late_us = int(settings.late_member_s * 1e6)
     shortest_us = settings.windows_days[-1] * DAY_US
     first_end = -(-first_us // DAY_US) * DAY_US + shortest_us
-    complete = (news.last_us - late_us) // DAY_US * DAY_US
+    complete = complete_end(news, settings)
     if through_us is None:
         return range(first_end, complete + 1, DAY_US)
     touched = ((news.first_us - late_us) // DAY_US + 1) * DAY_US
     # Days that the news can't reach stay as they are, unless later ones are due anyway.
     last = complete if complete > through_us else min(through_us, news.reach_us)
     return range(max(first_end, min(touched, through_us + DAY_US)), last + 1, DAY_US)
+
+
+def complete_end(news: News, settings: BalanceSettings) -> int:
+    """The end of the last day that is complete by the latest reading [us since 1970]."""
+    return (news.last_us - int(settings.late_member_s * 1e6)) // DAY_US * DAY_US
 
 
 class ZoneIndex:
