@@ -53,18 +53,7 @@ class LimitTable:
     @property
     def influences(self) -> str:
         """The power factors and temperatures of this table, in words."""
-        head, words = self.head, []
-        if head.power_factor == "unity":
-            words.append("power factor 1")
-        if head.inductive_min is not None:
-            words.append(f"power factor {head.inductive_min:g} inductive to below 1")
-        if head.capacitive_min is not None:
-            words.append(f"power factor {head.capacitive_min:g} capacitive to below 1")
-        if head.temperature_from_degc is not None:
-            words.append(f"{head.temperature_from_degc:g} to {head.temperature_to_degc:g} degC")
-        if head.temperature_above_degc is not None:
-            words.append(f"above {head.temperature_above_degc:g} to {head.temperature_to_degc:g} degC")
-        return ", ".join(words)
+        return influence_text(self.head)
 
     def selects(self, power_factor: FloatArray, leading: BoolArray, temperature_degc: FloatArray) -> BoolArray:
         """Where the influences fall into this table."""
@@ -112,6 +101,20 @@ class LimitTable:
             return "for loads from 0"
         first, last = (float(np.ravel(bound.value(marks))[0]) for bound in (low, high))
         return f"from {low} = {first:g} to {high} = {last:g}"
+
+
+def influence_text(limit: Limit) -> str:
+    """The power factors and temperatures of a zone, in words; empty where it depends on neither."""
+    words = ["power factor 1"] if limit.power_factor == "unity" else []
+    if limit.inductive_min is not None:
+        words.append(f"power factor {limit.inductive_min:g} inductive ≤ pf < 1")
+    if limit.capacitive_min is not None:
+        words.append(f"or {limit.capacitive_min:g} capacitive ≤ pf < 1")
+    if limit.temperature_from_degc is not None:
+        words.append(f"{limit.temperature_from_degc:g} °C ≤ T ≤ {limit.temperature_to_degc:g} °C")
+    if limit.temperature_above_degc is not None:
+        words.append(f"{limit.temperature_above_degc:g} °C < T ≤ {limit.temperature_to_degc:g} °C")
+    return ", ".join(words)
 
 
 def limit_tables(

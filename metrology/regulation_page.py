@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from metrology.limit_tables import influence_text
 from metrology.regulation import period_in_force
 from metrology.regulation_schema import RULES, Entry, Limit, PointRule, Regulation, Rule, entries
 from metrology.validity import conditions_text
@@ -97,18 +98,8 @@ def load_text(limit: Limit) -> str:
 
 def condition_text(limit: Limit) -> str:
     """The connection, power factors and temperatures of a zone, in words."""
-    words = [f"{limit.connection} connection"] if limit.connection else []
-    if limit.power_factor == "unity":
-        words.append("power factor 1")
-    if limit.inductive_min is not None:
-        words.append(f"power factor {limit.inductive_min:g} inductive ≤ pf < 1")
-    if limit.capacitive_min is not None:
-        words.append(f"or {limit.capacitive_min:g} capacitive ≤ pf < 1")
-    if limit.temperature_from_degc is not None:
-        words.append(f"{limit.temperature_from_degc:g} °C ≤ T ≤ {limit.temperature_to_degc:g} °C")
-    if limit.temperature_above_degc is not None:
-        words.append(f"{limit.temperature_above_degc:g} °C < T ≤ {limit.temperature_to_degc:g} °C")
-    return ", ".join(words)
+    words = [f"{limit.connection} connection" if limit.connection else "", influence_text(limit)]
+    return ", ".join(word for word in words if word)
 
 
 def _validity(regulation: Regulation) -> str:

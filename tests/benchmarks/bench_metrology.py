@@ -196,7 +196,8 @@ def page() -> str:
         f"{POINTS:,} meter-points in blocks of {BLOCK:,}, one thread, {os.cpu_count()} processors, {versions}; peak"
         f" memory of the process {peak_mb:.0f} MB. Each time is the sum over the blocks of the faster of two runs."
         " *Plain numpy* is the same arithmetic written out by hand for the one table, without checks of the input; both"
-        " results are compared at every point. The aim is a ratio of at most 3.\n\n"
+        " results are compared at every point. The aim is a ratio of at most 3: ratios carry over to other machines"
+        " within some tenths, times do not.\n\n"
         f"{table()}\n\nMeasured by `make bench-metrology`.\n"
     )
 

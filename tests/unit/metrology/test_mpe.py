@@ -107,7 +107,7 @@ def test_arrays_longer_than_a_chunk_and_of_any_shape():
         (R46, "initial", "A", 1.0, {"marks": MARKS | {"i_tr": 0.1}, "power_factor": 1.0}, ["i_min", "i_tr", "plate"]),
         (R46, "initial", "A", None, {"marks": MARKS, "power_factor": 1.0}, ["depend on the load"]),
         (R49, "initial", "2", 1.0, {"marks": WATER_MARKS}, ["temperature_degc"]),
-        (R49, "initial", "2", 1.0, {"marks": WATER_MARKS, "temperature_degc": 0.0}, ["0 degC", "0.1 to 30"]),
+        (R49, "initial", "2", 1.0, {"marks": WATER_MARKS, "temperature_degc": 0.0}, ["0 degC", "0.1 °C ≤ T ≤ 30 °C"]),
         (R49, "initial", "2", 1.0, {"marks": WATER_MARKS, "temperature_degc": 181.0}, ["181 degC", "180"]),
         (JJG596, "initial", "1", 1.0, {"power_factor": 1.0}, ["connection", "direct"]),
         (JJG596, "initial", "0.5S", 1.0, {"power_factor": 1.0, "connection": "direct"}, ["'direct'", "transformer"]),

@@ -1,12 +1,14 @@
 """The pages of docs/regulations are those of the data files, with each figure's confidence; the command lists them."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from meterproof.cli import main
 from meterproof.commands.regulations import regulations
 from metrology.errors import NotFoundError
 from metrology.regulation import get_regulation, load_regulations
@@ -54,6 +56,16 @@ def test_the_command_lists_and_shows():
     assert [d["id"] for d in data] == [r.id for r in load_regulations()]
     assert json.loads(runner.invoke(APP, ["--show", "jjg-162-2019", "--json"]).output)["family"] == "jjg-162"
     assert isinstance(runner.invoke(APP, ["--show", "jjg-1"]).exception, NotFoundError)
+
+
+def test_a_wrong_id_ends_the_command_with_the_valid_ones_and_code_2(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["meterproof", "regulations", "--show", "jjg-1"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    message = " ".join(capsys.readouterr().err.split())
+    assert "regulation 'jjg-1' is unknown; use one of jjf-anhui-111-2021" in message
+    assert "Traceback" not in message
 
 
 def test_the_command_writes_the_pages(tmp_path):

@@ -1,5 +1,7 @@
 """Required test points of each medium and class."""
 
+from fractions import Fraction
+
 import pytest
 
 from metrology.errors import InvalidInputError
@@ -90,3 +92,14 @@ def test_a_plate_that_cannot_be_is_refused():
     for q3, ratio in ((0.0, 100), (2.5, 1), (float("nan"), 100)):
         with pytest.raises(InvalidInputError, match=r"(q3_m3ph = (0|nan)|ratio_r = 1) must be a number"):
             water_marks(q3, ratio, 1.6, 1.25)
+
+
+def test_flows_of_a_plate_are_the_decimals_that_people_write():
+    """Q1 to Q4 of every usual plate equal the nearest float64 of the decimal figure, so that 0.04 m3/h lies on Q2."""
+    for q3 in ("1.0", "1.6", "2.5", "4.0", "6.3", "10", "16", "25", "40", "63", "100"):
+        for ratio in ("40", "50", "63", "80", "100", "125", "160", "200", "250", "315", "400", "500", "630", "800"):
+            marks = water_marks(float(q3), float(ratio), 1.6, 1.25)
+            q1 = Fraction(q3) / Fraction(ratio)
+            exact = {"q1": q1, "q2": q1 * Fraction("1.6"), "q3": Fraction(q3), "q4": Fraction(q3) * Fraction("1.25")}
+            assert marks == {name: float(value) for name, value in exact.items()}, (q3, ratio)
+    assert water_marks(2.5, 100, 1.6, 1.25)["q2"] == 0.04  # 0.025 * 1.6 is 0.04000000000000001

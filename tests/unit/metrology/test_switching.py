@@ -123,3 +123,24 @@ def test_against_a_model_that_looks_back_over_the_whole_series(accepted):
             history.append((None, None))
         assert state.discontinued == (severity == "stopped")
         assert state.severity.value == ("tightened" if severity == "stopped" else severity)
+
+
+def test_the_full_walk_through_every_severity():
+    """Normal, tightened, discontinued, resumed, normal, reduced, normal: each step at the lot that the clauses name."""
+    plan = plan_for_code_letter("J", 1.0)  # n 80, Ac 2; one step tighter (AQL 0.65) Ac 1
+    good, bad = lot_result(plan, 0), lot_result(plan, 3)
+    lots = [bad, good, bad]  # two of five not accepted
+    lots += [bad] * 5  # five on tightened
+    state, path = SwitchingState(), []
+    for lot in lots:
+        state = next_state(state, lot, reduced_allowed=True)
+        path.append((state.severity.value, state.discontinued))
+    assert path == [("normal", False)] * 2 + [("tightened", False)] * 5 + [("tightened", True)]
+    state = resume(state)
+    path = []
+    for _ in range(15):  # five accepted end tightened inspection, ten more at 3 points each make 30
+        state = next_state(state, good, reduced_allowed=True)
+        path.append(state.severity.value)
+    assert path == ["tightened"] * 4 + ["normal"] * 10 + ["reduced"]
+    state = next_state(next_state(state, good, reduced_allowed=True), bad, reduced_allowed=True)
+    assert state == SwitchingState()
