@@ -9,13 +9,13 @@ help:  ## list the targets
 demo: runtime  ## run the whole system on a simulated mini city; ARGS=--once ends by itself with a summary
 	@.venv/bin/meterproof demo $(ARGS)
 
-test: dev browser lint  ## style, types, import rules, and every test on a real database and broker
+test: dev browser mosquitto lint  ## style, types, import rules, and every test on a real database and broker
 	$(PY) -m pytest -m "not slow" $(ARGS)
 
-test-timescale: dev  ## the tests that touch the database, on a real TimescaleDB
+test-timescale: dev mosquitto  ## the tests that touch the database, on a real TimescaleDB
 	$(PY) scripts/with_timescale.py $(PY) -m pytest -m "not slow and not browser" tests/integration tests/migration $(ARGS)
 
-test-slow: dev browser  ## the long campaigns
+test-slow: dev browser mosquitto  ## the long campaigns
 	$(PY) -m pytest -m slow $(ARGS)
 
 lint: dev
@@ -32,6 +32,15 @@ bench-store: dev  ## ways into the database side by side
 
 bench-gateway: dev  ## decoding and assembly side by side
 	$(PY) tests/benchmarks/bench_gateway_decode.py
+
+bench-brokers: dev mosquitto  ## what a killed broker loses of what it acknowledged
+	$(PY) tests/benchmarks/broker_loss.py
+
+bench-memory: dev  ## the gateway's memory over millions of readings
+	$(PY) tests/benchmarks/gateway_memory.py
+
+bench-balance: dev  ## the zone balance against simulated zones with known errors
+	$(PY) tests/benchmarks/bench_zone_balance.py
 
 docs: dev  ## write the generated pages anew
 	$(PY) scripts/generate_docs.py
@@ -53,7 +62,10 @@ dev:
 browser: dev
 	@scripts/browser
 
+mosquitto: dev
+	@scripts/mosquitto
+
 clean:  ## remove what the commands made, the demo's data included
 	rm -rf .venv .cache var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help demo test test-timescale test-slow lint bench-metrology bench-store bench-gateway docs lock runtime dev browser clean
+.PHONY: help demo test test-timescale test-slow lint bench-metrology bench-store bench-gateway bench-brokers bench-memory docs lock runtime dev browser mosquitto clean
