@@ -30,8 +30,15 @@ class Reason(StrEnum):
     MEDIUM_UNKNOWN = "medium_unknown"
     SCALE_UNKNOWN = "scale_unknown"
     OBSERVED_AT_NONEXISTENT = "observed_at_nonexistent"
+    NOT_READ_YET = "not_read_yet"
+    SENDER_REPORTS_ERROR = "sender_reports_error"
     TOO_DEEP = "too_deep"
     DECODER_TIMED_OUT = "decoder_timed_out"
+    CHECKSUM_WRONG = "checksum_wrong"
+    FRAME_INVALID = "frame_invalid"
+    METER_REFUSED = "meter_refused"
+    QUALITY_BAD = "quality_bad"
+    BIRTH_MISSING = "birth_missing"
     STORE_REFUSED = "store_refused"
 
 
@@ -114,12 +121,38 @@ ADVICE: dict[Reason, Advice] = {
         "no clock in the source's time zone ever showed this local time",
         "correct the source's time_zone, or set the meter's clock",
     ),
+    Reason.NOT_READ_YET: Advice(
+        "the register is zero: what senders of this kind send after a start, until they have read the meter",
+        "none, if it passes; accept zeros in the source's options (zero) for a meter that really shows zero",
+    ),
+    Reason.SENDER_REPORTS_ERROR: Advice(
+        "the sender says that it could not read the meter", "look at the sender: its camera, its cable, its meter"
+    ),
     Reason.TOO_DEEP: Advice(
         "objects and lists lie deeper in each other than gateway.nesting_max", "send a flatter payload"
     ),
     Reason.DECODER_TIMED_OUT: Advice(
         "the codec did not come to an end within the source's decode_timeout_s, and was stopped",
         "report it to the codec's author with the payload, or raise the limit",
+    ),
+    Reason.CHECKSUM_WRONG: Advice(
+        "the checksum does not belong to what arrived: it was changed or cut on its way from the meter",
+        "read the meter again; if it recurs, check the line, the probe and whatever forwards the bytes",
+    ),
+    Reason.FRAME_INVALID: Advice(
+        "the frame or telegram does not follow its protocol's structure",
+        "send it whole and unchanged; check the source's codec and its option encoding",
+    ),
+    Reason.METER_REFUSED: Advice(
+        "the meter answered that it can't give the data", "check what is asked of it, against the meter's manual"
+    ),
+    Reason.QUALITY_BAD: Advice(
+        "the sender itself marks the value as bad or stale", "restore its connection to the meter"
+    ),
+    Reason.BIRTH_MISSING: Advice(
+        "what the metric's alias stands for is not known for certain: no BIRTH of the node or device since it began, "
+        "died, or a message was missed",
+        "none where the node answers the request for a rebirth, which was sent; else restart the edge node",
     ),
     Reason.STORE_REFUSED: Advice(
         "the database refused the message's readings", "report this with the detail: a fault of Meterproof"

@@ -13,6 +13,7 @@ _COLUMN: dict[Reason, str] = {
     Reason.MEDIUM_MISMATCH: "meter",
     Reason.IDENTITY_MISMATCH: "meter",
     Reason.SCALE_UNKNOWN: "register",
+    Reason.NOT_READ_YET: "register",
     Reason.OBSERVED_AT_NONEXISTENT: "observed_at",
     Reason.OBSERVED_AT_INVALID: "observed_at",
     Reason.OBSERVED_AT_TOO_EARLY: "observed_at",
@@ -44,11 +45,12 @@ def rejected_rows(
 
 def _detail(message: Rows | None, reason: Reason, rows: Sequence[int]) -> str:
     """E.g. `row 3: register 'abc', row 7: register 'x' and 12 more: the register is no number; send …`."""
-    name = _COLUMN.get(reason, "meter")
-    column: Sequence[object] = getattr(message, name)
+    name = _COLUMN.get(reason, "")
+    column: Sequence[object] = getattr(message, name or "meter")
     rejects = message.rejects if message else ()
     as_sent = {reject.row: reject.found for reject in rejects if reject.reason == reason}
-    shown = [f"row {row}: {name} {as_sent.get(row) or show(column[row])}" for row in rows[:_SHOWN_MAX]]
+    prefix = f"{name} " if name else ""
+    shown = [f"row {row}: {prefix}{as_sent.get(row) or show(column[row])}" for row in rows[:_SHOWN_MAX]]
     more = f" and {len(rows) - _SHOWN_MAX} more" if len(rows) > _SHOWN_MAX else ""
     if reason == Reason.MEDIUM_MISMATCH and message:
         medium = message.medium

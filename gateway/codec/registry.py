@@ -20,6 +20,10 @@ GROUP = "meterproof.codecs"
 # Name -> module and attribute; loaded when a source asks for it.
 BUILT_IN: dict[str, str] = {
     "native": "gateway.codec.native:NATIVE",
+    "dsmr_p1": "gateway.codec.dsmr:DSMR_P1",
+    "dlt645": "gateway.codec.dlt645:DLT645",
+    "cjt188": "gateway.codec.cjt188:CJT188",
+    "sparkplug_b": "gateway.codec.sparkplug:SPARKPLUG_B",
 }
 
 

@@ -59,7 +59,9 @@ def test_golden_payload(expected_file):
 
 
 def test_every_golden_payload_has_its_expectation():
-    payloads = {path.name.split(".")[0] for path in GOLDEN.iterdir() if ".expected." not in path.name}
+    payloads = {
+        path.name.split(".")[0] for path in GOLDEN.iterdir() if path.is_file() and ".expected." not in path.name
+    }
     assert payloads == {path.name.split(".")[0] for path in GOLDEN.glob("*.expected.json")}
 
 
