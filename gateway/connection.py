@@ -36,6 +36,29 @@ class ConnectionLostError(Exception):
     """The connection ended or did not come about; trying again may help."""
 
 
+def new_client(
+    settings: MqttSettings, client_id: str, on_tls_alert: Callable[[ssl.SSLError], None], **options: Any
+) -> paho.Client:
+    """A client with the settings' transport, credentials and TLS; `options` are paho's."""
+    scheme = settings.address.scheme
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        protocol=paho.MQTTv5 if settings.protocol == "5" else paho.MQTTv311,
+        transport="websockets" if scheme.startswith("ws") else "tcp",
+        **options,
+    )
+    client.connect_timeout = settings.connect_timeout_s
+    if scheme.startswith("ws"):
+        client.ws_set_options(path=settings.address.path or "/mqtt")
+    if settings.username is not None:
+        password = settings.password.get_secret_value() if settings.password else None
+        client.username_pw_set(settings.username, password)
+    if scheme in TLS_SCHEMES:
+        client.tls_set_context(tls_context(settings, on_tls_alert))
+    return client
+
+
 class BrokerConnection:
     """A connection with a persistent session, subscribed to some filters; used by one thread only.
 
@@ -176,25 +199,14 @@ class BrokerConnection:
             raise ConnectionLostError(paho.error_string(code))
 
     def _make_client(self) -> paho.Client:
-        settings = self._settings
-        is_v5 = settings.protocol == "5"
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=settings.client_id,
-            clean_session=None if is_v5 else False,
-            protocol=paho.MQTTv5 if is_v5 else paho.MQTTv311,
-            transport="websockets" if settings.address.scheme.startswith("ws") else "tcp",
+        client = new_client(
+            self._settings,
+            self._settings.client_id,
+            self._ended_by_tls,
+            clean_session=None if self._settings.protocol == "5" else False,
             reconnect_on_failure=False,
             manual_ack=True,
         )
-        client.connect_timeout = settings.connect_timeout_s
-        if settings.address.scheme.startswith("ws"):
-            client.ws_set_options(path=settings.address.path or "/mqtt")
-        if settings.username is not None:
-            password = settings.password.get_secret_value() if settings.password else None
-            client.username_pw_set(settings.username, password)
-        if settings.address.scheme in TLS_SCHEMES:
-            client.tls_set_context(tls_context(settings, self._ended_by_tls))
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected

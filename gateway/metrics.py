@@ -22,6 +22,12 @@ class GatewayMetrics:
         self._quarantined = Counter(
             "meterproof_gateway_quarantined", "Quarantine entries by reason", ["reason"], registry=registry
         )
+        self._feedback = Counter(
+            "meterproof_gateway_feedback",
+            "Quarantine entries by whether their sender was told",
+            ["result"],
+            registry=registry,
+        )
         self._batch_seconds = Histogram(
             "meterproof_gateway_batch_seconds",
             "Time from a batch's first message to its commit",
@@ -54,6 +60,10 @@ class GatewayMetrics:
     def count_received(self, messages: int) -> None:
         """Messages that left the inbox to be decoded."""
         self._received.inc(messages)
+
+    def count_feedback(self, result: str) -> None:
+        """An entry whose sender was told, was not by the limits of the rate, or could not be reached."""
+        self._feedback.labels(result).inc()
 
     def count_committed(self, committed: Committed, seconds: float) -> None:
         """A batch that was committed `seconds` after its first message had arrived."""

@@ -13,7 +13,9 @@ from psycopg_pool import ConnectionPool
 
 from gateway.commit import BatchWriter, Committed
 from gateway.decode import Decoded, Message, decode
+from gateway.feedback import Feedback
 from gateway.metrics import GatewayMetrics
+from gateway.outbox import Outbox
 from gateway.settings import GatewaySettings, MqttSettings
 from gateway.source import MessageSource, MqttSource, topic_filters_of
 from gateway.sources import Sources
@@ -46,6 +48,8 @@ class GatewayService:
         self._writer = BatchWriter(
             settings, settings.name or mqtt_settings.client_id, pool, self._metrics.database_retries.inc
         )
+        self._outbox = Outbox(mqtt_settings, settings.feedback)
+        self._feedback = Feedback(settings.feedback, self._outbox.publish, time.monotonic, self._metrics.count_feedback)
         self._taken: deque[Message] = deque()
 
     @property
@@ -56,6 +60,7 @@ class GatewayService:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; the batch at hand is finished. Raises GatewayError for what waiting won't heal."""
         self._source.start()
+        self._outbox.start()
         try:
             while not stop.is_set():
                 batch = self._collect()
@@ -63,6 +68,7 @@ class GatewayService:
                     self._writer.write(batch, self._committed, stop)
         finally:
             self._source.stop()
+            self._outbox.stop()
             self._sources.close()
 
     def reload(self, settings: GatewaySettings) -> None:
@@ -102,6 +108,7 @@ class GatewayService:
 
     def _committed(self, messages: Sequence[Decoded], committed: Committed) -> None:
         self._source.settle([decoded.message for decoded in messages])
+        self._feedback.tell(committed.rejected)
         first_us = min(decoded.message.received_us for decoded in messages)
         self._metrics.count_committed(committed, time.time() - first_us / 1e6)
         _log.debug("batch %d: %d messages, %s", committed.commit_seq, committed.messages, committed.readings)

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from gateway.feedback_settings import FeedbackSettings
 from gateway.source_settings import NATIVE_SOURCE, SourceSettings
 from metrology.quantities import MAX_REGISTER_MICRO, MICRO
 
@@ -145,6 +146,7 @@ class GatewaySettings(BaseModel):
         Decimal(0), description="Smallest register accepted [kWh or m3]; lower it where meters count below zero."
     )
     register_max: Decimal = Field(Decimal(10) ** 12, description="Largest register accepted [kWh or m3].")
+    feedback: FeedbackSettings = FeedbackSettings()
     retry_pause_max_s: float = Field(
         30.0, ge=0.01, le=3600, description="Longest pause between attempts while the database is away [s]."
     )
