@@ -96,6 +96,16 @@ def zeta_score(result: Floats, std_result: Floats, reference: Floats, std_refere
     return _score(result, std_result, reference, std_reference, "standard uncertainty")
 
 
+def zeta_signal(zeta: Floats) -> NDArray[np.int8]:
+    """0 satisfactory (|ζ| <= 2), 1 a warning (between), 2 a call for action (|ζ| >= 3), the shape of `zeta`.
+
+    ISO 13528, 9.4 and 9.6. Raises InvalidInputError for scores that are not finite.
+    """
+    size = np.abs(finite("zeta", zeta))
+    warning, action = size > ZETA_WARNING + _LIMIT_TOLERANCE, size >= ZETA_ACTION - _LIMIT_TOLERANCE
+    return warning.astype(np.int8) + action.astype(np.int8)
+
+
 def weighted_mean(results: ArrayLike, std_uncertainties: ArrayLike) -> ReferenceValue:
     """x_ref = Σ(x_i/u_i²) / Σ(1/u_i²), u_ref = (Σ 1/u_i²)^-½ (Cox 2002, procedure A, 5.2)."""
     x, u = _checked(results, std_uncertainties)

@@ -19,9 +19,11 @@ from metrology.laboratories import (
     compare,
     consistency_test,
     en_score,
+    is_satisfactory,
     largest_consistent_subset,
     weighted_mean,
     zeta_score,
+    zeta_signal,
 )
 
 PTB_VALUES = np.array(
@@ -204,3 +206,25 @@ def test_robust_and_assigned_references_add_their_variance():
 def test_impossible_comparisons_are_refused(call, part):
     with pytest.raises(InvalidInputError, match=part):
         call()
+
+
+def test_signals_and_scores_on_their_limits():
+    assert zeta_signal([0.0, -2.0, 2.01, -2.99, 3.0, -7.0]).tolist() == [0, 0, 1, 1, 2, 2]
+    # 10.3 - 10.0 exceeds 0.3 in binary arithmetic: an E_n of 1 in decimals is satisfactory all the same.
+    comparison = compare([10.3, 10.0], [0.15, 0.15], assigned_value(10.0, 0.0, 2))
+    assert comparison.en[0] > 1
+    assert comparison.satisfactory.tolist() == [True, True]
+    assert is_satisfactory([1.0, -1.0, 1.001, -1.001]).tolist() == [True, True, False, False]
+    assert zeta_signal((2.3 - 2.0) / 0.15) == 0
+    with pytest.raises(InvalidInputError, match="zeta = nan"):
+        zeta_signal(np.nan)
+
+
+def test_correlation_of_a_member_with_the_reference_value():
+    """u²(d) = u² - u_ref² from the covariance of x_i with the weighted mean, by propagating the covariance matrix."""
+    u = np.array([0.1, 0.2, 0.4])
+    weights = u**-2 / np.sum(u**-2)
+    to_difference = np.eye(3) - weights  # d = (1 - w) x
+    spread = np.sqrt(np.diag(to_difference @ np.diag(u**2) @ to_difference.T))
+    found = compare([1.0, 1.1, 0.8], u, weighted_mean([1.0, 1.1, 0.8], u), coverage_factor=2.0)
+    assert found.expanded_uncertainty == pytest.approx(2 * spread, rel=1e-12)
