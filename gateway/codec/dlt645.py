@@ -46,11 +46,12 @@ class Dlt645Options(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """Data that a meter was asked for: the id in front (lowest byte first), then the values."""
+    """Data that a meter was asked for: the id (lowest byte first) and the values; or the `fault` that is in its place."""
 
-    address: bytes
-    data_id: bytes
-    values: bytes
+    address: bytes = b""
+    data_id: bytes = bytes(4)
+    values: bytes = b""
+    fault: tuple[Reason, str] | None = None
 
 
 class Dlt645Codec:
@@ -64,10 +65,12 @@ class Dlt645Codec:
     def decode(self, _topic: str, payload: bytes, received_us: int | None) -> Rows:
         """See Codec."""
         rows = RowList(self._readings_max)
-        answers = list(_answers(split_frames(frame_bytes(payload, self._options.encoding)), rows))
+        answers = list(_answers(split_frames(frame_bytes(payload, self._options.encoding))))
         clocks = {answer.address: self._clock(answer) for answer in answers if answer.data_id == _CLOCK}
         for answer in answers:
-            if answer.data_id[3] == 0 and answer.data_id[2] in _QUANTITY_OF_DI2:
+            if answer.fault:
+                rows.reject(*answer.fault)
+            elif answer.data_id[3] == 0 and answer.data_id[2] in _QUANTITY_OF_DI2:
                 self._add(rows, answer, clocks.get(answer.address), received_us)
         return rows.rows()
 
@@ -107,35 +110,44 @@ class Dlt645Codec:
         rows.add(Medium.ELECTRICITY, "kWh", meter, moment, with_point(digits, _DECIMALS))
 
 
-def _answers(frames: list[Frame], rows: RowList) -> Iterator[_Answer]:
-    """What meters answered, an answer over several frames put together; faults and refusals go to `rows`."""
+def _answers(frames: list[Frame]) -> Iterator[_Answer]:
+    """What meters answered, in order; an answer over several frames is put together."""
     parts: list[bytes] = []
     for number, frame in enumerate(frames):
         if frame.fault:
-            rows.reject(*frame.fault)
+            yield _Answer(fault=frame.fault)
             continue
         if not frame.control & FROM_METER or frame.function not in (READ, READ_ON):
             continue
-        if frame.control & REFUSED:
-            rows.reject(Reason.METER_REFUSED, f"meter {frame.address[::-1].hex().upper()}, error {frame.data.hex()}")
-            continue
-        if len(frame.data) < 4:
-            rows.reject(Reason.FRAME_INVALID, f"an answer of {len(frame.data)} bytes has no data id")
-            continue
-        if frame.function == READ:
+        fault = _fault_of(frame)
+        if fault is None and frame.function == READ:
             parts = [frame.data[4:]]
-        elif parts and _goes_on(frames[number - 1], frame, len(parts)):
+        elif fault is None and parts and _goes_on(frames[number - 1], frame, len(parts)):
             parts.append(frame.data[4:-1])
         else:
-            rows.reject(Reason.FRAME_INVALID, f"part {frame.data[-1]} of an answer whose former parts are not here")
             parts = []
+            yield _Answer(
+                fault=fault or (Reason.FRAME_INVALID, f"{_meter(frame)}: a part whose former parts are not here")
+            )
             continue
         if not frame.control & FOLLOWED:
             yield _Answer(frame.address, frame.data[:4], b"".join(parts))
             parts = []
         elif number + 1 == len(frames) or frames[number + 1].function != READ_ON:
-            rows.reject(Reason.FRAME_INVALID, f"an answer of meter {frame.address[::-1].hex().upper()} is cut off")
             parts = []
+            yield _Answer(fault=(Reason.FRAME_INVALID, f"{_meter(frame)}: an answer whose further parts are not here"))
+
+
+def _fault_of(frame: Frame) -> tuple[Reason, str] | None:
+    if frame.control & REFUSED:
+        return Reason.METER_REFUSED, f"{_meter(frame)}, error {frame.data.hex().upper()}"
+    if len(frame.data) < 4:
+        return Reason.FRAME_INVALID, f"{_meter(frame)}: an answer of {len(frame.data)} bytes has no data id"
+    return None
+
+
+def _meter(frame: Frame) -> str:
+    return f"meter {frame.address[::-1].hex().upper()}"
 
 
 def _goes_on(former: Frame, frame: Frame, number: int) -> bool:
