@@ -63,7 +63,7 @@ def _shortfalls(regulation: Regulation, at_least: dict[str, float], at_most: dic
     out = []
     for name, found in (at_least | at_most).items():
         most = 100.0 if "collection_success_pct" in name else 1e9
-        if not name.startswith("zone_monthly_loss") and not (np.isnan(found) or 0 <= found <= most):
+        if not name.startswith("zone_monthly_loss") and not (np.isnan(found) or 0 <= found <= most * (1 + 1e-9)):
             raise InvalidInputError(f"{name.removesuffix('_min')} = {found:g} must be from 0 to {most:g}")
         if not has_rule(regulation, name):
             continue
