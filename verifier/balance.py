@@ -8,6 +8,9 @@ With d_i = 1/(1 + e_i) − 1 and S_t = Σ_i x_it this is linear to first order i
 
     y_t = reference_t − S_t = Σ_i x_it · d_i + S_t · g + Σ_k l_kt · b_k + noise_t
 
+with, for electricity, losses that are constant, that go with S_t², and, for each customer's place in the network, with
+x_it · S_t; for water constant ones and a daily course; for gas constant ones.
+
 Solved as a Bayesian linear model: given the prior's variances P the posterior is N(m, C) with
 C = (Aᵀ W A/σ² + P⁻¹)⁻¹ and m = C Aᵀ W y/σ² (Gelman et al., Bayesian Data Analysis, 3rd ed., section 14.8; prior
 means are zero). Gain and losses have normal priors. A meter's error has a Student t prior: most meters are healthy, but
@@ -61,9 +64,9 @@ LOSS_PRIORS: dict[Medium, LossPrior] = {
 class BalanceInput:
     """A zone's intervals and what is believed before: `prior_sd_pct` (N,), `resolution` (N,) [base unit].
 
-    `clock_sd_s` is the standard deviation of the meters' clocks, `loss_spread` that of the customers' shares in the
-    losses about the zone's mean, both for what the model leaves out. `passes_on` (N,) tells the references of zones
-    inside from customers (None: there are none): a line of their own may bring them their load.
+    `clock_sd_s` is the standard deviation of the meters' clocks. `loss_spread` is that of the line losses a customer
+    causes about the zone's mean, as a share of the prior's of the quadratic losses. `passes_on` (N,) tells the
+    references of zones inside from customers (None: there are none): a line of their own may bring them their load.
     """
 
     intervals: ZoneIntervals
@@ -127,7 +130,7 @@ def solve_balance(zone: BalanceInput, std_floor_pct: float, recent_us: int = 0) 
     ratio = np.maximum(1.0 + d, 0.05)  # true quantity over indicated; at 0 the meter's load would not exist
     error = 1.0 / ratio - 1.0
     slope = 1.0 / ratio**2  # |∂e/∂d|
-    std = np.sqrt(variance * slope**2 + (std_floor_pct / 100) ** 2 + _left_out_variance(zone, fit))
+    std = np.sqrt(variance * slope**2 + (std_floor_pct / 100) ** 2 + _clock_variance(zone))
     change, chi2 = _changes(design, y, weight, fit, n, _splits(intervals, recent_us))
     loss = float(np.sum(design[:, n + 1 :] @ fit.mean[n + 1 :]) / np.sum(intervals.customers))
     return BalanceResult(
@@ -171,6 +174,10 @@ def _design(zone: BalanceInput, load: float) -> tuple[Floats, Floats]:
             own = x[:, ~zone.passes_on].sum(axis=1)
             columns.append((own**2 / length / load)[:, None])
             sd.append(prior.quadratic_sd_pct / 100)
+    if prior.quadratic_sd_pct > 0 and zone.loss_spread > 0:
+        # The losses that a customer causes go with its load times that of the line, by an unknown place on it.
+        columns.append(x * (total / length / load)[:, None])
+        sd += [zone.loss_spread * prior.quadratic_sd_pct / 100] * x.shape[1]
     if prior.daily_sd_pct > 0:
         middle = (zone.intervals.start_us + zone.intervals.end_us) / 2 % _DAY_US * (2 * np.pi / _DAY_US)
         columns += [(load * length * np.sin(middle))[:, None], (load * length * np.cos(middle))[:, None]]
@@ -234,24 +241,19 @@ def _autocorrelation(residual: Floats) -> float:
     return float(np.clip(residual[1:] @ residual[:-1] / power, 0.0, 0.95))
 
 
-def _left_out_variance(zone: BalanceInput, fit: _Fit) -> Floats:
-    """Variance of the errors, shape (N,), by what data of the zone alone can't tell from an error.
+def _clock_variance(zone: BalanceInput) -> Floats:
+    """Variance of the errors, shape (N,), by the meters' clocks, which the model does not hold.
 
-    Clocks: a meter that is read the share c of an interval too early shows x_t − c·(x_t − x_{t−1}). What is left over
-    goes with x_t and is taken for an error of c·(1 − ρ), ρ being the correlation of successive quantities (errors in
-    variables; Fuller, Measurement Error Models, 1987, section 1.1). Losses: a customer's marginal loss, on the average
-    twice the share b of the quadratic losses at the mean load (d(bS²)/dS = 2bS), depends on its place in the network
-    and acts like an error of its own.
+    A meter that is read the share c of an interval too early shows x_t − c·(x_t − x_{t−1}). What is left over goes with
+    x_t and is taken for an error of c·(1 − ρ), ρ being the correlation of successive quantities (errors in variables;
+    Fuller, Measurement Error Models, 1987, section 1.1).
     """
     x = zone.intervals.customers
-    n = x.shape[1]
     centred = x - x.mean(axis=0)
     power = np.maximum(np.sum(centred**2, axis=0), 1e-30)
     rho = np.clip(np.sum(centred[1:] * centred[:-1], axis=0) / power, 0.0, 1.0)
     interval_s = float(np.median(zone.intervals.end_us - zone.intervals.start_us)) / 1e6
-    clock = zone.clock_sd_s / interval_s * (1 - rho)
-    quadratic = float(fit.mean[n + 2 :].sum()) if LOSS_PRIORS[zone.medium].quadratic_sd_pct > 0 else 0.0
-    variance: Floats = clock**2 + (zone.loss_spread * 2 * quadratic) ** 2
+    variance: Floats = (zone.clock_sd_s / interval_s * (1 - rho)) ** 2
     return variance
 
 

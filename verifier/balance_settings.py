@@ -41,12 +41,18 @@ class BalanceSettings(BaseModel):
     prior_sd_water_pct: Percent = Field(default=1.5, description="The same for water meters [%].")
     prior_sd_gas_pct: Percent = Field(default=1.0, description="The same for gas meters [%].")
     std_floor_pct: Percent = Field(
-        default=0.1,
-        description="Least standard uncertainty, for what the model leaves out (clocks, load dependence) [%].",
+        default=0.25,
+        description="Least standard uncertainty, for what the model leaves out (own load's losses, load dependence,"
+        " temperature) [%].",
     )
     interpolation_reach_intervals: Annotated[float, Field(ge=1, le=10)] = Field(
         default=1.5,
         description="Readings further apart than this many intervals of the zone leave the course between open.",
+    )
+    longest_interval_intervals: Annotated[float, Field(ge=1)] = Field(
+        default=4.0,
+        description="Intervals longer than so many of the zone's (some member was in a gap) are left out: their losses"
+        " can't be told from their quantities.",
     )
     clock_sd_electricity_s: Seconds = Field(
         default=3.0, description="Standard deviation of electricity meters' clocks about the reference's [s]."
@@ -54,9 +60,9 @@ class BalanceSettings(BaseModel):
     clock_sd_water_s: Seconds = Field(default=10.0, description="The same for water meters [s].")
     clock_sd_gas_s: Seconds = Field(default=15.0, description="The same for gas meters [s].")
     loss_spread: Annotated[float, Field(ge=0, le=2)] = Field(
-        default=0.3,
-        description="How much a customer's marginal line loss differs from the zone's mean, by its place in the network"
-        " (standard deviation as a share): without the network's plan it can't be told from an error.",
+        default=0.5,
+        description="How much the line losses that a customer causes may differ from the zone's mean by its place in"
+        " the network: standard deviation as a share of that of the zone's quadratic losses. 0: not at all.",
     )
     changed_mean_max: Annotated[float, Field(gt=1)] = Field(
         default=5.0,

@@ -64,11 +64,13 @@ class ZoneIntervals:
 
 
 def zone_intervals(
-    instants_us: NDArray[np.int64], customers: list[GridSeries], references: list[GridSeries]
+    instants_us: NDArray[np.int64], customers: list[GridSeries], references: list[GridSeries], longest_us: int
 ) -> ZoneIntervals:
     """Successive differences over the instants at which every customer and reference meter is known.
 
-    The reference is the sum of the zone's reference meters. Without two common instants the arrays are empty (T = 0).
+    The reference is the sum of the zone's reference meters. Intervals above `longest_us` are left out: the quantities
+    are known, but not the losses, which grow with the square of the load as it went up and down between. Without two
+    common instants the arrays are empty (T = 0).
     """
     known = np.ones(instants_us.size, dtype=np.bool_)
     for series in (*customers, *references):
@@ -76,9 +78,10 @@ def zone_intervals(
     at = np.flatnonzero(known)
     totals = np.array([series.total[at] for series in customers]).reshape(len(customers), at.size)
     reference = np.sum([series.total[at] for series in references], axis=0) if references else np.zeros(at.size)
+    short = np.diff(instants_us[at]) <= longest_us
     return ZoneIntervals(
-        start_us=instants_us[at[:-1]],
-        end_us=instants_us[at[1:]],
-        customers=np.diff(totals, axis=1).T,
-        reference=np.diff(reference),
+        start_us=instants_us[at[:-1]][short],
+        end_us=instants_us[at[1:]][short],
+        customers=np.diff(totals, axis=1).T[short],
+        reference=np.diff(reference)[short],
     )

@@ -124,9 +124,11 @@ def _try_window(
     instants = grid_instants(start_us, end_us, zone.interval_s)
     reach = int(settings.interpolation_reach_intervals * zone.interval_s * 1_000_000)
     series = {id(member): _placed(member, instants, reach) for member in (*customers, *references)}
-    known = [float(np.mean(placed.known)) for placed in series.values()] if instants.size else [0.0]
+    known = [float(np.mean(one.known)) for one in series.values()] if instants.size else [0.0]
     collection_pct = 100 * float(np.mean(known)) if known else 0.0
-    intervals = zone_intervals(instants, [series[id(m)] for m in customers], [series[id(m)] for m in references])
+    longest_us = int(settings.longest_interval_intervals * zone.interval_s * 1_000_000)
+    of_customers, of_references = ([series[id(member)] for member in group] for group in (customers, references))
+    intervals = zone_intervals(instants, of_customers, of_references, longest_us)
     groups = int(intervals.reference.size)
     missing = data_shortfalls(get_regulation(settings.sufficiency), collection_pct, groups)
     reasons = tuple(_reason("insufficient_data", shortfall) for shortfall in missing)

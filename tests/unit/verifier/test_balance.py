@@ -135,3 +135,38 @@ def test_without_consumption_or_intervals_nothing_is_claimed() -> None:
     short = ZoneIntervals(edges[:1], edges[1:2], np.ones((1, 2)), np.ones(1))
     with pytest.raises(ValueError, match="two intervals"):
         solve_balance(BalanceInput(short, Medium.WATER, np.ones(2), np.ones(2), 1.0, 0.3), 0.0)
+
+
+def test_losses_by_place_are_not_taken_for_errors() -> None:
+    """Customers on one line: the far ones cause most of the losses, which without their columns look like errors."""
+    rng = np.random.default_rng(4)
+    _, zone = make_zone(31, meters=20)
+    x = zone.intervals.customers
+    place = rng.random(20)
+    loss = np.einsum("ti,ti->t", x @ np.minimum(place[:, None], place), x)
+    reference = x.sum(axis=1) + loss * (0.03 * x.sum() / loss.sum())
+    intervals = ZoneIntervals(zone.intervals.start_us, zone.intervals.end_us, x, reference)
+
+    def largest(spread: float) -> float:
+        given = BalanceInput(intervals, zone.medium, zone.prior_sd_pct, zone.resolution, 0.001, 0.3, 0.0, spread)
+        return float(np.max(np.abs(solve_balance(given, 0.0).error_pct)))
+
+    assert largest(0.5) < 0.5 * largest(0.0)
+
+
+def test_a_zone_inside_may_have_a_line_of_its_own() -> None:
+    """Half the load goes to a zone inside without any losses on the way: it is not taken to err by the others'."""
+    rng = np.random.default_rng(6)
+    _, zone = make_zone(32, meters=8)
+    own = zone.intervals.customers
+    inner = own.mean() * 8 * (0.5 + rng.random(own.shape[0]))
+    total = own.sum(axis=1)
+    reference = total + inner + 0.03 * total**2 / total.mean()
+    x = np.column_stack([own, inner])
+    intervals = ZoneIntervals(zone.intervals.start_us, zone.intervals.end_us, x, reference)
+    sd, resolution = np.full(9, 0.5), np.full(9, 0.001)
+    passes_on = np.arange(9) == 8
+    told = solve_balance(BalanceInput(intervals, zone.medium, sd, resolution, 0.001, 0.3, passes_on=passes_on), 0.1)
+    untold = solve_balance(BalanceInput(intervals, zone.medium, sd, resolution, 0.001, 0.3), 0.1)
+    assert np.max(np.abs(told.error_pct)) < 1.0
+    assert np.max(np.abs(untold.error_pct)) > 2 * np.max(np.abs(told.error_pct))

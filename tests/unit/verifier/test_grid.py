@@ -39,10 +39,19 @@ def test_no_quantity_is_lost_in_a_gap(known: list[list[bool]]) -> None:
     instants = grid_instants(0, 5 * HOUR_US, 3600)
     rng = np.random.default_rng(1)
     series = [GridSeries(np.cumsum(rng.random(6)), np.array(row)) for row in known]
-    zone = zone_intervals(instants, series, [series[0]])
+    zone = zone_intervals(instants, series, [series[0]], 10**12)
     common = np.flatnonzero(np.all(known, axis=0))
     assert zone.reference.size == max(common.size - 1, 0)
     if common.size >= 2:
         for column, meter in enumerate(series):
             assert np.isclose(zone.customers[:, column].sum(), meter.total[common[-1]] - meter.total[common[0]])
         assert np.array_equal(zone.reference, zone.customers[:, 0])
+
+
+def test_intervals_that_are_too_long_are_left_out() -> None:
+    instants = np.arange(6, dtype=np.int64) * 10
+    known = np.array([True, True, False, False, True, True])
+    series = GridSeries(np.arange(6.0), known)
+    zone = zone_intervals(instants, [series], [series], 20)
+    assert zone.start_us.tolist() == [0, 40]
+    assert zone.reference.tolist() == [1.0, 1.0]
