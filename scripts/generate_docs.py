@@ -1,4 +1,4 @@
-"""Writes the generated pages anew: docs/settings.md, docs/openapi.json, docs/regulations/. Tests hold them current."""
+"""Writes the generated pages anew: settings.md, openapi.json, asyncapi.json and regulations/. Tests hold them current."""
 
 import sys
 import types
@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from api.openapi import openapi_document
+from gateway.asyncapi import asyncapi_document
 from meterproof.settings import Settings
 from meterproof.version import software_version
 from metrology.regulation import load_regulations
@@ -88,7 +89,11 @@ def regulation_pages() -> dict[str, str]:
 
 def main() -> int:
     """Write the pages that are out of date."""
-    pages = {DOCS / "settings.md": settings_page(), DOCS / "openapi.json": openapi_document(software_version())}
+    pages = {
+        DOCS / "settings.md": settings_page(),
+        DOCS / "openapi.json": openapi_document(software_version()),
+        DOCS / "asyncapi.json": asyncapi_document(software_version()),
+    }
     pages |= {DOCS / "regulations" / name: text for name, text in regulation_pages().items()}
     for path, text in pages.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
