@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from api.settings import ApiSettings
+from gateway.repair.settings import RepairSettings
 from gateway.settings import GatewaySettings, MqttSettings
 from metrology.errors import InvalidInputError
 from store.settings import DatabaseSettings
@@ -59,6 +60,7 @@ class MetricsSettings(BaseModel):
 
     host: str = Field(default="127.0.0.1", description="Address of the metrics' listeners.")
     gateway_port: int = Field(default=0, ge=0, le=65535, description="Port of `serve gateway`'s metrics; 0: none.")
+    repair_port: int = Field(default=0, ge=0, le=65535, description="Port of `serve repair`'s metrics; 0: none.")
     verifier_port: int = Field(default=0, ge=0, le=65535, description="Port of `serve verifier`'s metrics; 0: none.")
 
 
@@ -70,6 +72,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     mqtt: MqttSettings | None = Field(default=None, description="The broker; without this section the embedded one.")
     gateway: GatewaySettings = GatewaySettings()
+    repair: RepairSettings = RepairSettings()
     verifier: VerifierSettings = VerifierSettings()
     api: ApiSettings = ApiSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()

@@ -84,6 +84,23 @@ class City:
                     sender, serials, group["meter"], group["observed_us"], group["register_micro"], rows=rows
                 )
 
+    def profile(self, start: datetime, end: datetime) -> NDArray[np.void]:
+        """What the meters themselves recorded in [start, end), whatever befell it on the way, dtype READING."""
+        start_us, end_us = _micro(start), _micro(end)
+        parts = [np.zeros(0, dtype=READING)]
+        for day in range(self._first_day(start_us), (end_us - 1) // DAY_US + 1):
+            for number in range(len(self.fleets)):
+                grid, there = self._grid(number, day)
+                part = grid[there]
+                parts.append(part[(part["observed_us"] >= start_us) & (part["observed_us"] < end_us)])
+        return np.concatenate(parts)
+
+    def set_clock(self, meter: int, ahead_s: float, from_us: int) -> None:
+        """From a time on [µs UTC], a meter's clock runs ahead by this [s]; its registers are those of its own times."""
+        number = next(n for n in reversed(range(len(self.fleets))) if self.first_meter[n] <= meter)
+        self.registers[number].set_clock(meter - self.first_meter[number], ahead_s, from_us)
+        self._latest.pop(number, None)
+
     def truth(self, as_of: datetime | None = None) -> TruthLedger:
         """The truth at a moment (the end of the planned history if none is given)."""
         moment = as_of or self.scenario.end
@@ -93,8 +110,7 @@ class City:
         if start.tzinfo is None or end.tzinfo is None:
             raise InvalidInputError(f"readings from {start} to {end}: give times with their offset from UTC")
         start_us, end_us = _micro(start), _micro(end)
-        first_day = max(start_us // DAY_US, _micro(self.scenario.start) // DAY_US)
-        for day in range(first_day, (end_us - 1) // DAY_US + 1):
+        for day in range(self._first_day(start_us), (end_us - 1) // DAY_US + 1):
             for number in range(len(self.fleets)):
                 if self._latest.get(number, (None,))[0] != day:
                     self._latest[number] = (day, self._day(number, day))
@@ -103,32 +119,28 @@ class City:
                 if inside.any():
                     yield number, part[inside]
 
+    def _first_day(self, start_us: int) -> int:
+        return max(start_us // DAY_US, _micro(self.scenario.start) // DAY_US)
+
     def _day(self, number: int, day: int) -> NDArray[np.void]:
         """A medium's readings with times in [day, day + 1), defects included."""
-        registers, fleet = self.registers[number], self.fleets[number]
+        grid, there = self._grid(number, day)
+        return self.defects[number].apply(grid, there)
+
+    def _grid(self, number: int, day: int) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
+        """A medium's registers of a day, READING of shape (times, devices), and which devices there were."""
+        registers, devices = self.registers[number], self.fleets[number].devices
         # A day's registers stand at the ends of its intervals: its own midnight belongs to the day before.
         before = registers.start() if day == registers.first_day else registers.day(day - 1)
         today = registers.day(day)
         time_us = np.concatenate([before.time_us[-1:], today.time_us[:-1]])
-        register = np.concatenate([before.register_micro[-1:], today.register_micro[:-1]])
-        return self._rows(fleet, self.defects[number], self.first_meter[number], time_us, register)
-
-    def _rows(
-        self,
-        fleet: Fleet,
-        defects: DefectPlan,
-        first_meter: int,
-        time_us: NDArray[np.int64],
-        register: NDArray[np.int64],
-    ) -> NDArray[np.void]:
-        devices = len(fleet.devices)
-        grid = np.zeros((len(time_us), devices), dtype=READING)
-        grid["observed_us"], grid["register_micro"] = time_us[:, None], register
-        grid["meter"] = first_meter + np.arange(devices)
-        installed = np.array([d.active_from_us for d in fleet.devices])
-        removed = np.array([d.active_until_us for d in fleet.devices])
-        there = (time_us[:, None] >= installed) & (time_us[:, None] < removed)
-        return defects.apply(grid, there)
+        grid = np.zeros((len(time_us), len(devices)), dtype=READING)
+        grid["observed_us"] = time_us[:, None]
+        grid["register_micro"] = np.concatenate([before.register_micro[-1:], today.register_micro[:-1]])
+        grid["meter"] = self.first_meter[number] + np.arange(len(devices))
+        installed = np.array([d.active_from_us for d in devices])
+        removed = np.array([d.active_until_us for d in devices])
+        return grid, (time_us[:, None] >= installed) & (time_us[:, None] < removed)
 
 
 def _micro(moment: datetime) -> int:

@@ -60,8 +60,11 @@ def encode_message(
     observed_us: NDArray[np.int64],
     register_micro: NDArray[np.int64],
     status: NDArray[np.int16] | None = None,
+    answers: str = "",
 ) -> Message:
     """One message of n > 0 readings: serials, times [µs since 1970], registers [micro] and status sets, each (n,).
+
+    `answers`: the command that asked for them, if one did.
 
     The message's id is a digest of its content: the same rows give the same bytes, other rows another id.
     """
@@ -75,6 +78,8 @@ def encode_message(
     }
     if status is not None and status.any():
         body["status"] = _one_or_all(status.tolist())
+    if answers:
+        body["answers"] = answers
     name = blake2b(msgspec.json.encode(body), digest_size=8).hexdigest()
     body = {"v": 1, "id": name} | body
     payload = msgspec.json.encode(body) if sender.encoding == "json" else cbor2.dumps(body)
@@ -89,13 +94,19 @@ def encode_messages(
     register_micro: NDArray[np.int64],
     status: NDArray[np.int16] | None = None,
     rows: int = DEFAULT_ROWS,
+    answers: str = "",
 ) -> Iterator[Message]:
     """Messages of at most `rows` readings each, in the rows' order; `meter` indexes `serials`."""
     for first in range(0, len(meter), rows):
         part = slice(first, first + rows)
         names = [serials[m] for m in meter[part].tolist()]
         yield encode_message(
-            sender, names, observed_us[part], register_micro[part], None if status is None else status[part]
+            sender,
+            names,
+            observed_us[part],
+            register_micro[part],
+            None if status is None else status[part],
+            answers,
         )
 
 

@@ -148,7 +148,7 @@ class _Run:
         return Progress(self.acknowledged, self.readings, self.resent, self.connections)
 
     async def _one_connection(self) -> None:
-        async with _client(self.broker, self.options) as client:
+        async with open_client(self.broker, self.options) as client:
             client.pending_calls_threshold = self.options.in_flight + 1
             self.connections += 1
             if not self.again:
@@ -213,7 +213,11 @@ class _Run:
             )
 
 
-def _client(broker: Broker, options: PublishOptions) -> aiomqtt.Client:
+def open_client(broker: Broker, options: PublishOptions, session: str | None = None) -> aiomqtt.Client:
+    """A client, not yet connected; with a `session` by that name the broker keeps what comes for it meanwhile.
+
+    Raises PublishError for TLS files that can't be used.
+    """
     try:
         return aiomqtt.Client(
             broker.host,
@@ -223,6 +227,8 @@ def _client(broker: Broker, options: PublishOptions) -> aiomqtt.Client:
             tls_context=_tls(broker),
             timeout=options.acknowledge_within_s,
             max_inflight_messages=options.in_flight,
+            identifier=session,
+            clean_session=session is None,
         )
     except OSError as error:  # ssl.SSLError among them
         raise PublishError(f"broker {broker.host}:{broker.port}: {error}; check the TLS files of mqtt") from None

@@ -56,6 +56,7 @@ class Registers:
         digits[[d.fault is Fault.REFERENCE for d in devices]] += _REFERENCE_EXTRA_DIGITS
         self.resolution_micro = round(fleet.plan.resolution * MICRO)
         self.modulus_micro = 10**digits * MICRO
+        self._clock_set: list[tuple[int, float, int]] = []
         self._midnights: list[Floats] = [np.array([d.start_register for d in devices])]
 
     def start(self) -> RegisterDay:
@@ -89,7 +90,20 @@ class Registers:
         time_us, running, increments = self._run(day, self._midnights[number])
         if len(self._midnights) == number + 1:
             self._midnights.append(running[-1])
-        return RegisterDay(time_us, self._indicate(running - self.clock_share * increments))
+        return RegisterDay(time_us, self._indicate(running - self._clock_shares(time_us) * increments))
+
+    def set_clock(self, device: int, ahead_s: float, from_us: int) -> None:
+        """From a time on [µs UTC], a device's clock runs ahead by this [s], up to an interval."""
+        self._clock_set.append((device, ahead_s / self.fleet.plan.interval_s, from_us))
+
+    def _clock_shares(self, time_us: Int64s) -> Floats:
+        """How far each device's clock is ahead [intervals], shape (times, devices) or (devices,)."""
+        if not self._clock_set:
+            return self.clock_share
+        shares = np.tile(self.clock_share, (len(time_us), 1))
+        for device, share, from_us in self._clock_set:
+            shares[time_us >= from_us, device] = share
+        return shares
 
     def _advance(self, day: int) -> None:
         self._midnights.append(self._run(day, self._midnights[-1])[1][-1])

@@ -1,4 +1,4 @@
-"""`meterproof serve`: the gateway, the verifier and the HTTP interface, together or one of them."""
+"""`meterproof serve`: the gateway, the repair, the verifier and the HTTP interface, together or one of them."""
 
 import logging
 import threading
@@ -28,6 +28,7 @@ class Role(StrEnum):
 
     ALL = "all"
     GATEWAY = "gateway"
+    REPAIR = "repair"
     VERIFIER = "verifier"
     API = "api"
 
@@ -52,13 +53,13 @@ def serve(
 
 
 def _roles(role: Role) -> list[Role]:
-    return [Role.GATEWAY, Role.VERIFIER, Role.API] if role is Role.ALL else [role]
+    return [Role.GATEWAY, Role.REPAIR, Role.VERIFIER, Role.API] if role is Role.ALL else [role]
 
 
 def serve_roles(settings: Settings, roles: list[Role], parent_pid: int = 0) -> BaseException | None:
     """Run the roles in this process until a signal; the error that ended one of them, or None."""
     registry = CollectorRegistry()
-    makers = {Role.GATEWAY: _gateway, Role.VERIFIER: _verifier, Role.API: _api}
+    makers = {Role.GATEWAY: _gateway, Role.REPAIR: _repair, Role.VERIFIER: _verifier, Role.API: _api}
     with open_pool(settings.database) as pool:
         components = {role.value: makers[role](settings, pool, registry) for role in roles}
         if Role.API not in roles:
@@ -74,6 +75,14 @@ def _gateway(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Com
     if settings.mqtt is None:
         raise InvalidInputError("the section mqtt is not set; name the broker in mqtt.url and mqtt.client_id")
     return GatewayService(settings.gateway, settings.mqtt, pool, registry).run
+
+
+def _repair(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Component:
+    from gateway.repair.service import RepairService
+
+    if settings.mqtt is None:
+        raise InvalidInputError("the section mqtt is not set; name the broker in mqtt.url and mqtt.client_id")
+    return RepairService(settings.repair, settings.mqtt, pool, registry).run
 
 
 def _verifier(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Component:
@@ -112,8 +121,13 @@ def http_component(app: Callable[..., Any], host: str, port: int) -> Component:
 
 
 def _serve_metrics(settings: Settings, roles: list[Role], registry: CollectorRegistry) -> None:
-    ports = {Role.GATEWAY: settings.metrics.gateway_port, Role.VERIFIER: settings.metrics.verifier_port}
+    metrics = settings.metrics
+    ports = {
+        Role.GATEWAY: metrics.gateway_port,
+        Role.REPAIR: metrics.repair_port,
+        Role.VERIFIER: metrics.verifier_port,
+    }
     for role in roles:
         if ports.get(role):
-            start_http_server(ports[role], addr=settings.metrics.host, registry=registry)
-            log.info("metrics of the %s on %s:%d", role, settings.metrics.host, ports[role])
+            start_http_server(ports[role], addr=metrics.host, registry=registry)
+            log.info("metrics of the %s on %s:%d", role, metrics.host, ports[role])
