@@ -34,7 +34,7 @@ _FIELDS: Final[dict[str, dict[str, str]]] = {
         "meter": "Serial number as text, leading zeros included.",
         "register": "The indication before multipliers; a decimal as text where a float can't hold it.",
         "status": "Sum of what is reported of the reading: "
-        + ", ".join(f"{int(flag)} {title}" for flag, title in TITLES.items()),
+        + "; ".join(f"{int(flag)} {title}" for flag, title in TITLES.items()),
         "id": "The message's name, unique at its sender: by it a repetition is told from a redelivery.",
     },
     "RejectedMessage": {

@@ -1,4 +1,4 @@
-"""Writes the generated pages anew: settings.md, openapi.json, asyncapi.json and regulations/. Tests hold them current."""
+"""Writes the generated pages anew: settings.md, openapi.json, asyncapi.json, regulations/. Tests hold them current."""
 
 import sys
 import types
