@@ -46,7 +46,7 @@ class Dlt645Options(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """Data that a meter was asked for: the id (lowest byte first) and the values; or the `fault` that is in its place."""
+    """Data of a meter: the id (lowest byte first) and the values; or the `fault` that is in its place."""
 
     address: bytes = b""
     data_id: bytes = bytes(4)

@@ -138,7 +138,7 @@ def test_frames_beside_a_broken_one_are_kept():
     result = stored(build("dlt645"), payload)
     assert result.readings == [energy(METER, 26), energy("000000000003", 3)]
     assert result.reasons == {"checksum_wrong": [1], "frame_invalid": [3]}
-    assert "row 1: byte 24: checksum" in result.details[0]
+    assert "row 1: byte 28: checksum" in result.details[0]
 
 
 @given(st.integers(4, len(GOOD) - 1), st.integers(1, 255))
