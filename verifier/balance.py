@@ -85,9 +85,10 @@ class BalanceResult:
     """Estimates `error_pct`, `std_pct`, shape (N,), and how well the model fits.
 
     `noise` [base unit] is the standard deviation of an interval of mean length, `noise_share_pct` the same against the
-    mean load; `autocorrelation` that of successive residuals. `change_chi2` (N,) is the square of the standardised
-    difference between the estimates of two parts of the window (1 where the error is constant), the larger of that of
-    the halves and that of the last days against those before, `change_pct` (N,) that difference, later less earlier.
+    mean load; `autocorrelation` that of successive residuals. `halves_chi2` (N,) is the square of the standardised
+    difference between the estimates of the window's halves (1 where the error is constant), `change_chi2` (N,) the
+    larger of that and the same for the last days against those before, `change_pct` (N,) the difference, later less
+    earlier.
     `last_day_share` (N,) is what the meter registered a day in the last day against the window. `loss_pct` is the
     estimated loss against the customers' sum, `groups` the number of intervals. `prior_sd_pct` (N,) is the prior's
     spread as widened by λ, `information` (N,) the share of its variance that the data took away, 0 where they said
@@ -99,6 +100,7 @@ class BalanceResult:
     noise: float
     noise_share_pct: float
     autocorrelation: float
+    halves_chi2: Floats
     change_chi2: Floats
     change_pct: Floats
     last_day_share: Floats
@@ -131,6 +133,7 @@ def solve_balance(zone: BalanceInput, std_floor_pct: float, recent_us: int = 0) 
     error = 1.0 / ratio - 1.0
     slope = 1.0 / ratio**2  # |∂e/∂d|
     std = np.sqrt(variance * slope**2 + (std_floor_pct / 100) ** 2 + _clock_variance(zone))
+    halves = _changes(design, y, weight, fit, n, {y.size // 2})
     change, chi2 = _changes(design, y, weight, fit, n, _splits(intervals, recent_us))
     loss = float(np.sum(design[:, n + 1 :] @ fit.mean[n + 1 :]) / np.sum(intervals.customers))
     return BalanceResult(
@@ -139,6 +142,7 @@ def solve_balance(zone: BalanceInput, std_floor_pct: float, recent_us: int = 0) 
         noise=float(np.sqrt(fit.noise_variance)),
         noise_share_pct=float(100 * np.sqrt(fit.noise_variance) / load),
         autocorrelation=fit.autocorrelation,
+        halves_chi2=halves[1],
         change_chi2=chi2,
         change_pct=-100 * change * slope,
         last_day_share=_last_day_share(intervals),
@@ -269,8 +273,7 @@ def _last_day_share(intervals: ZoneIntervals) -> Floats:
 def _splits(intervals: ZoneIntervals, recent_us: int) -> set[int]:
     """Where the window is parted to look for changes: in the middle, and `recent_us` before its end."""
     recent = int(np.searchsorted(intervals.start_us, intervals.end_us[-1] - recent_us)) if recent_us else 0
-    size = intervals.reference.size
-    return {split for split in (size // 2, recent) if 2 <= split <= size - 2}
+    return {intervals.reference.size // 2, recent}
 
 
 def _changes(design: Floats, y: Floats, weight: Floats, fit: _Fit, n: int, splits: set[int]) -> tuple[Floats, Floats]:
@@ -281,6 +284,7 @@ def _changes(design: Floats, y: Floats, weight: Floats, fit: _Fit, n: int, split
     K_h = I − C_h P⁻¹, so that m₂ − m₁ has the covariance Σ_h C_h I_h C_h + (K₁ − K₂) P (K₁ − K₂)ᵀ, I_h the information.
     """
     change, chi2 = np.zeros(n), np.zeros(n)
+    splits = {split for split in splits if 2 <= split <= y.size - 2}
     precision = np.diag(1.0 / fit.prior_sd**2)
     for split in splits:
         means, spreads, shrinks = [], [], []

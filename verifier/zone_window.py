@@ -175,7 +175,7 @@ def _doubts(
     loss_pct = result.loss_pct if zone.medium is Medium.ELECTRICITY else 0.0
     refused = zone_refusals(get_regulation(settings.refusal), collection_pct, result.groups, loss_pct)
     reasons = [_reason("zone_refused", shortfall) for shortfall in refused]
-    mean_chi2, largest_chi2 = float(np.mean(result.change_chi2)), float(np.max(result.change_chi2))
+    mean_chi2, largest_chi2 = float(np.mean(result.halves_chi2)), float(np.max(result.halves_chi2))
     if mean_chi2 > settings.changed_mean_max or largest_chi2 > settings.changed_meter_max:
         data = {"mean_chi2": mean_chi2, "largest_chi2": largest_chi2}
         reasons.append(Reason("errors_changed", "the errors were not constant within the window", data))
