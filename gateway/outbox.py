@@ -55,9 +55,12 @@ class Outbox:
         self._client.connect_async(self._mqtt.address.hostname or "", self._mqtt.port, self._mqtt.keepalive_s)
         self._client.loop_start()
 
-    def publish(self, topic: str, payload: bytes) -> bool:
-        """Give a message to the broker, now or when it is there again; False if too many wait already."""
-        code = self._client.publish(topic, payload, QOS).rc
+    def publish(self, topic: str, payload: bytes, qos: int = QOS) -> bool:
+        """Give a message to the broker, now or when it is there again; False if too many wait already.
+
+        With QoS 0, which some dialects ask for, it is lost while the broker is away.
+        """
+        code = self._client.publish(topic, payload, qos).rc
         return code in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN)
 
     def stop(self) -> None:

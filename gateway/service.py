@@ -98,6 +98,8 @@ class GatewayService:
                 deadline = time.monotonic() + settings.batch_linger_ms / 1000
             batch.append(decoded)
             readings += decoded.readings
+        for command in self._sources.take_commands():
+            self._outbox.publish(*command)
         return batch
 
     def _take(self, timeout_s: float) -> int:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from paho.mqtt.client import topic_matches_sub
 
+from gateway.codec.commands import Command, Commanding
 from gateway.codec.registry import find_codec, read_options
 from gateway.codec.rows import Codec, CodecContext, MessageRejected, RowReject, Rows
 from gateway.errors import GatewayError
@@ -47,6 +48,7 @@ class Sources:
     def __init__(self, settings: GatewaySettings) -> None:
         self.payload_bytes_max = settings.payload_bytes_max
         self.sources = tuple(build_source(source, settings) for source in settings.sources)
+        self._commanding = [source.codec for source in self.sources if isinstance(source.codec, Commanding)]
         self._routes: dict[str, Route | None] = {}
 
     def route(self, topic: str) -> Route | None:
@@ -66,6 +68,10 @@ class Sources:
                 return source
         known = ", ".join(source.settings.name for source in self.sources)
         raise GatewayError(f"there is no source {name!r} in gateway.sources; use one of {known}")
+
+    def take_commands(self) -> list[Command]:
+        """What codecs want to be published since the last call."""
+        return [command for codec in self._commanding for command in codec.take_commands()]
 
     def close(self) -> None:
         """End what the codecs hold, such as processes."""

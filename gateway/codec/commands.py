@@ -8,6 +8,7 @@ class Command(NamedTuple):
 
     topic: str
     payload: bytes
+    qos: int = 0  # of NCMD messages (Sparkplug 3.0.0, chapter 6)
 
 
 @runtime_checkable

@@ -1,6 +1,6 @@
 """DSMR P1 telegrams as text: where they begin and end, their CRC, and their data lines.
 
-DSMR 5.0.2 P1, 5.2 and 6.12; IEC 62056-21 mode D.
+DSMR 5.0.2 P1 companion standard, 5.2 (CRC) and 6.12 (data objects); IEC 62056-21, mode D.
 """
 
 import re

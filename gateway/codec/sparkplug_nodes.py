@@ -1,6 +1,6 @@
 """What is known of Sparkplug edge nodes: the names behind aliases, their devices, and whether a message was missed.
 
-Sparkplug 3.0.0, 6.4.9 (aliases), 6.4.19 (sequence numbers), 5.4 and 5.5 (birth and death of nodes and devices).
+Sparkplug 3.0.0: chapter 5 (birth and death of nodes and devices), chapter 6 (aliases, sequence numbers).
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Sparkplug B payloads: the metrics of a message, and the request for a rebirth (Sparkplug 3.0.0, 6.4)."""
+"""Sparkplug B payloads: the metrics of a message, and the request for a rebirth (Sparkplug 3.0.0, chapter 6)."""
 
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -20,7 +20,7 @@ from gateway.reasons import Reason
 
 REBIRTH = "Node Control/Rebirth"
 _BOOLEAN = 11
-# Bits of the signed integer types by data type (6.4.16); they travel in two's complement (6.4.18).
+# Bits of the integer types by data type; negative ones travel in two's complement.
 _SIGNED_BITS = {1: 8, 2: 16, 3: 32, 4: 64}
 _UNSIGNED_BITS = {5: 8, 6: 16, 7: 32, 8: 64}
 _FLOAT_EXACT = 2.0**24  # beyond, a float32 tells whole numbers apart no more
@@ -108,7 +108,7 @@ def _metric(data: bytes) -> Metric:
 
 
 def _quality(properties: bytes) -> int | None:
-    """The property Quality of a property set: keys and values in two lists of one order (6.4.15, 6.4.17)."""
+    """The property Quality of a property set: keys and values in two lists of one order."""
     keys: list[bytes] = []
     values: list[bytes] = []
     for number, wire, value in read_fields(properties):
@@ -150,7 +150,7 @@ def _whole_number(raw: int, datatype: int) -> str | None:
 
 
 def rebirth_request(now_ms: int) -> bytes:
-    """The payload of an NCMD that asks an edge node for its BIRTH messages (6.4.25)."""
+    """The payload of an NCMD that asks an edge node for its BIRTH messages."""
     metric = (
         bytes_field(1, REBIRTH.encode())
         + varint_field(3, now_ms)
