@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from metrology.quantities import MICRO, UNITS, Medium, decimals_to_micro
+from metrology.quantities import MAX_REGISTER_MICRO, MICRO, UNITS, Medium, decimals_to_micro
 from store.cells import Problems, RowReader, check_columns
 from store.tables import Table
 
@@ -23,6 +23,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "unit": "unit",
     "resolution": "resolution_micro",
     "register_digits": "register_modulus_micro",
+    "rolls_over_at": "register_modulus_micro",
     "accuracy_class": "accuracy_class",
     "manufacturer": "manufacturer",
     "model": "model",
@@ -71,8 +72,8 @@ class MeterRow:
 def parse_meter_rows(table: Table, zone: ZoneInfo, problems: Problems) -> tuple[list[MeterRow], list[str]]:
     """The rows without faults, and the columns that are ignored; faults are noted in `problems`.
 
-    `register_digits` counts the register's digits before the decimal point in `unit`. Raises InvalidInputError for
-    missing and misspelt columns.
+    `register_digits` counts the register's digits before the decimal point in `unit`; `rolls_over_at` says instead
+    where a register begins anew that does not count in tens. Raises InvalidInputError for missing and misspelt columns.
     """
     ignored = check_columns(table, REQUIRED, KNOWN)
     reader, rows = RowReader(table, problems), []
@@ -98,12 +99,11 @@ def _micro_per_unit(reader: RowReader, medium: Medium) -> Fraction:
 
 
 def _attributes(reader: RowReader, micro_per_unit: Fraction) -> dict[str, Any]:
-    digits = reader.integer("register_digits", 1, 12)
     mpe_pct, prior_sd_pct = reader.positive("mpe_pct"), reader.positive("prior_sd_pct")
     return {
         "unit": reader.raw("unit"),
         "resolution_micro": _resolution(reader, micro_per_unit),
-        "register_modulus_micro": None if digits is None else round(10**digits * micro_per_unit),
+        "register_modulus_micro": _modulus(reader, micro_per_unit),
         "accuracy_class": reader.name("accuracy_class"),
         "manufacturer": reader.name("manufacturer"),
         "model": reader.name("model"),
@@ -125,6 +125,23 @@ def _resolution(reader: RowReader, micro_per_unit: Fraction) -> int:
         reader.fault("resolution", "a step from a millionth to a billion of kWh or m3, in the row's unit")
         return 1
     return micro
+
+
+def _modulus(reader: RowReader, micro_per_unit: Fraction) -> int | None:
+    digits = reader.integer("register_digits", 1, 12)
+    if not reader.raw("rolls_over_at"):
+        return None if digits is None else round(10**digits * micro_per_unit)
+    if digits is not None:
+        reader.fault("rolls_over_at", "nothing, since register_digits says where the register begins anew")
+        return None
+    value = reader.positive("rolls_over_at")
+    if value is None:
+        return None
+    micro = Fraction(value) * micro_per_unit
+    if micro.denominator != 1 or not 1 <= micro <= MAX_REGISTER_MICRO:
+        reader.fault("rolls_over_at", "whole millionths of kWh or m3, at most the largest register")
+        return None
+    return int(micro)
 
 
 def _placement(reader: RowReader, zone: ZoneInfo, micro_per_unit: Fraction) -> Placement | None:

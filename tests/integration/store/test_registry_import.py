@@ -65,6 +65,25 @@ def audit_actions(connection: Connection) -> list[str]:
     return [row[0] for row in connection.execute("select action from audit_log order by audit_id").fetchall()]
 
 
+def test_a_register_that_does_not_count_in_tens_rolls_over_where_the_file_says(connection: Connection) -> None:
+    header = "meter,medium,unit,resolution,register_digits,rolls_over_at\n"
+    meters(connection, header + "B,electricity,Wh,0.1,,838860.8\nD,electricity,kWh,0.1,6,\nN,water,L,1,,\n")
+    ids = [meter_id(connection, serial) for serial in "BDN"]
+    assert [meter.register_modulus_micro for meter in load_meters(connection, ids)] == [
+        838_860_800,
+        1_000_000_000_000,
+        None,
+    ]
+    for row, place in (
+        ("B,electricity,Wh,0.1,6,838860.8", "rolls_over_at"),
+        ("B,electricity,Wh,0.1,,0.0001", "rolls_over_at"),
+        ("B,electricity,Wh,0.1,,-1", "rolls_over_at"),
+        ("B,electricity,Wh,0.1,,1e30", "rolls_over_at"),
+    ):
+        with pytest.raises(InvalidInputError, match=place):
+            meters(connection, header + row)
+
+
 def test_a_first_import_registers_everything_the_file_names(connection: Connection) -> None:
     summary = meters(connection, TWO_METERS)
     assert (counts(summary), summary.zones_created, summary.registry_version) == ((2, 0, 0), ("Z",), 1)
