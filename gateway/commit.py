@@ -47,6 +47,7 @@ class Committed:
     readings: dict[str, int]
     quarantined: dict[str, int]
     rejected: list[QuarantineRow] = field(default_factory=list)
+    quarantined_by_source: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 OnCommitted = Callable[[Sequence[Decoded], Committed], None]
@@ -145,7 +146,9 @@ class BatchWriter:
             )
         # Only now, behind the commit, does the batch exist.
         quarantined = Counter(row.reason for row in assembly.quarantine)
-        return Committed(commit_seq, len(messages), readings, dict(quarantined), rejected)
+        source_of = {decoded.digest: decoded.source for decoded in messages} if quarantined else {}
+        by_source = Counter((source_of[row.message_digest], row.reason) for row in assembly.quarantine)
+        return Committed(commit_seq, len(messages), readings, dict(quarantined), rejected, dict(by_source))
 
 
 def _parted(messages: Sequence[Decoded], error: Exception) -> list[Sequence[Decoded]]:

@@ -18,6 +18,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.outbox import Outbox
 from gateway.settings import GatewaySettings, MqttSettings
 from gateway.source import MessageSource, MqttSource, topic_filters_of
+from gateway.source_metrics import SourceMetrics
 from gateway.sources import Sources
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class GatewayService:
         self._next_sources: Sources | None = None
         self._source: MessageSource = MqttSource(mqtt_settings, settings)
         self._metrics = GatewayMetrics(registry)
+        self._source_metrics = SourceMetrics(registry)
         self._metrics.watch(lambda: self._source.in_flight, lambda: self._source.is_connected)
         self._writer = BatchWriter(
             settings, settings.name or mqtt_settings.client_id, pool, self._metrics.database_retries.inc
@@ -100,6 +102,7 @@ class GatewayService:
             readings += decoded.readings
         for command in self._sources.take_commands():
             self._outbox.publish(*command)
+        self._source_metrics.count_decoded(batch)
         return batch
 
     def _take(self, timeout_s: float) -> int:
@@ -112,5 +115,7 @@ class GatewayService:
         self._source.settle([decoded.message for decoded in messages])
         self._feedback.tell(committed.rejected)
         first_us = min(decoded.message.received_us for decoded in messages)
-        self._metrics.count_committed(committed, time.time() - first_us / 1e6)
+        now_s = time.time()
+        self._metrics.count_committed(committed, now_s - first_us / 1e6)
+        self._source_metrics.count_committed(messages, committed.quarantined_by_source, now_s)
         _log.debug("batch %d: %d messages, %s", committed.commit_seq, committed.messages, committed.readings)

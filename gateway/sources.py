@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from paho.mqtt.client import topic_matches_sub
 
 from gateway.codec.commands import Command, Commanding
-from gateway.codec.registry import find_codec, read_options
+from gateway.codec.isolated import IsolatedCodec
+from gateway.codec.registry import CodecKind, find_codec, is_built_in, read_options
 from gateway.codec.rows import Codec, CodecContext, MessageRejected, RowReject, Rows
 from gateway.errors import GatewayError
 from gateway.reasons import Reason, show
@@ -25,6 +26,7 @@ class Source:
     """A source with its codec."""
 
     settings: SourceSettings
+    kind: CodecKind
     codec: Codec
     has_rules: bool  # rows are looked at after decoding: identity, ids of meters
 
@@ -32,6 +34,29 @@ class Source:
         """The rows of a message under the source's rules. Raises MessageRejected."""
         rows = self.codec.decode(topic, payload, received_us)
         return apply_rules(rows, self.settings, route.identity) if self.has_rules else rows
+
+    def accepts(self) -> list[str]:
+        """What the source takes, in a few lines for people."""
+        settings = self.settings
+        utility = settings.utility or f"named by level {settings.utility_level} of the topic"
+        lines = [
+            f"topics {settings.topic_filter}, meters of utility {utility}",
+            f"codec {settings.codec}: {self.kind.summary}",
+        ]
+        if self.kind.accepts:
+            options = read_options(self.kind, settings.options, f"gateway.sources.{settings.name}.options")
+            lines += [f"  {line}" for line in self.kind.accepts(options)]
+        if settings.time_zone != "UTC":
+            lines.append(f"local times are those of {settings.time_zone}")
+        if settings.identity:
+            what = "every meter's id" if settings.identity.matches == "meter" else "the sender that the payload names"
+            lines.append(f"level {settings.identity.topic_level} of the topic must be {what}; else: quarantine")
+        if settings.meters:
+            others = "others keep their id" if settings.unlisted == "accept" else "others are passed over"
+            lines.append(f"{len(settings.meters)} ids are given serials of their own; {others}")
+        if isinstance(self.codec, IsolatedCodec):
+            lines.append(f"decoded in a process of its own, at most {settings.decode_timeout_s:g} s a message")
+        return lines
 
 
 class Route(NamedTuple):
@@ -114,8 +139,11 @@ def build_source(settings: SourceSettings, gateway: GatewaySettings) -> Source:
         readings_max=gateway.readings_per_message_max,
         nesting_max=gateway.nesting_max,
     )
-    has_rules = settings.identity is not None or bool(settings.meters)
-    return Source(settings, kind.build(options, context), has_rules)
+    codec = kind.build(options, context)
+    is_isolated = settings.isolated if settings.isolated is not None else not is_built_in(settings.codec)
+    if is_isolated:  # built here as well, so that wrong options are told before the first message
+        codec = IsolatedCodec(settings.codec, settings.options, context, settings.decode_timeout_s)
+    return Source(settings, kind, codec, settings.identity is not None or bool(settings.meters))
 
 
 def apply_rules(rows: Rows, settings: SourceSettings, identity: str) -> Rows:

@@ -11,6 +11,7 @@ import typer
 
 from meterproof.commands import (
     check_config,
+    decode,
     demo,
     imports,
     migrate,
@@ -65,6 +66,7 @@ app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("migrate")(migrate.migrate)
 app.command("check-config")(check_config.check_config)
+app.command("decode")(decode.decode_payload)
 app.add_typer(imports.app, name="import")
 app.add_typer(quarantine.app, name="quarantine")
 app.command("simulate")(simulate.simulate)

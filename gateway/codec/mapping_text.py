@@ -18,7 +18,7 @@ def describe_mapping(options: JsonOptions) -> list[str]:
         missing = "rejected" if options.time_missing == "reject" else "the time of receipt is taken and marked"
         lines.append(f"time at {options.time}, form {options.time_form}{marked}; where it is missing: {missing}")
     for path, texts in options.only_if.items():
-        lines.append(f"only where {path} is {' or '.join(texts)}")
+        lines.append(f"only where {path} is {' or '.join(text or 'missing' for text in texts)}")
     if options.zero == "reject":
         lines.append("registers of zero are rejected")
     if options.unique_by:

@@ -1,11 +1,14 @@
 """`meterproof check-config`: read the settings, say what they mean, and whether what they name can be reached."""
 
+from itertools import combinations
 from typing import Annotated
 
 import typer
 from psycopg import OperationalError
 from pydantic import SecretStr
 
+from gateway.settings import GatewaySettings
+from gateway.sources import Sources
 from meterproof.console import err, out, print_json
 from meterproof.settings import Settings
 from store.database import connect
@@ -22,13 +25,19 @@ def check_config(
     """Print the settings in force, passwords hidden; exit 2 with every fault if they can't be used."""
     settings: Settings = context.obj
     shown = describe(settings)
+    explained = explain_sources(settings.gateway)
     if as_json:
-        print_json(shown)
+        print_json(shown | {"sources": explained})
     else:
         for section, values in shown.items():
             out.print(f"[{section}]", markup=False)
             for name, value in values.items() if isinstance(values, dict) else [("", values)]:
-                out.print(f"  {name} = {value}" if name else f"  {value}", markup=False)
+                if name != "sources":
+                    out.print(f"  {name} = {value}" if name else f"  {value}", markup=False)
+        for source, lines in explained.items():
+            out.print(f"[source {source}]", markup=False)
+            for line in lines:
+                out.print(f"  {line}", markup=False)
     if reach:
         _reach(settings)
 
@@ -47,6 +56,16 @@ def describe(settings: Settings) -> dict[str, object]:
             for name, value in values.items()
         }
     return shown
+
+
+def explain_sources(gateway: GatewaySettings) -> dict[str, list[str]]:
+    """What each source takes, line by line. Raises GatewayError where one can't be built."""
+    sources = Sources(gateway)
+    explained = {source.settings.name: source.accepts() for source in sources.sources}
+    for earlier, later in combinations(gateway.sources, 2):
+        if earlier.plain_filter in (later.plain_filter, "#"):
+            explained[later.name].append(f"gets nothing: {earlier.name}, which comes first, takes all of its topics")
+    return explained
 
 
 def _reach(settings: Settings) -> None:

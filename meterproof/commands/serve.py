@@ -5,22 +5,26 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from enum import StrEnum
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from prometheus_client import CollectorRegistry, start_http_server
 from psycopg_pool import ConnectionPool
 
+from gateway.settings import GatewaySettings
 from meterproof.embedded.runtime import embedded_servers, find_servers
-from meterproof.settings import Settings
+from meterproof.settings import Settings, load_settings
 from meterproof.supervisor import Component, run_components
 from meterproof.version import software_version
-from metrology.errors import InvalidInputError
+from metrology.errors import InvalidInputError, MeterproofError
 from store.database import Connection, connect, open_pool
 from store.migrate import migrate
 
 log = logging.getLogger(__name__)
 Pool = ConnectionPool[Connection]
+Reload = Callable[[GatewaySettings], None]
 
 
 class Role(StrEnum):
@@ -38,8 +42,12 @@ def serve(
     role: Annotated[Role, typer.Argument(help="One role, or all in this process.")] = Role.ALL,
     parent: Annotated[int, typer.Option(hidden=True, help="End when this process, the parent, is gone.")] = 0,
 ) -> None:
-    """Run until SIGINT or SIGTERM. Addresses that are not set mean the embedded servers."""
+    """Run until SIGINT or SIGTERM. Addresses that are not set mean the embedded servers.
+
+    SIGHUP reads gateway.sources again; wrong settings are logged, and the sources in force stay.
+    """
     settings: Settings = context.obj
+    config: Path | None = context.find_root().params.get("config")
     with ExitStack() as stack:
         if role is Role.ALL:
             running = stack.enter_context(embedded_servers(settings))
@@ -47,7 +55,7 @@ def serve(
                 migrate(conn)
         else:
             running = find_servers(settings)
-        failure = serve_roles(running, _roles(role), parent)
+        failure = serve_roles(running, _roles(role), parent, lambda: load_settings(config).gateway)
     if failure is not None:
         raise failure
 
@@ -56,25 +64,54 @@ def _roles(role: Role) -> list[Role]:
     return [Role.GATEWAY, Role.REPAIR, Role.VERIFIER, Role.API] if role is Role.ALL else [role]
 
 
-def serve_roles(settings: Settings, roles: list[Role], parent_pid: int = 0) -> BaseException | None:
-    """Run the roles in this process until a signal; the error that ended one of them, or None."""
+def serve_roles(
+    settings: Settings,
+    roles: list[Role],
+    parent_pid: int = 0,
+    reread: Callable[[], GatewaySettings] | None = None,
+) -> BaseException | None:
+    """Run the roles in this process until a signal; the error that ended one of them, or None.
+
+    `reread` yields the gateway's settings anew when SIGHUP comes.
+    """
     registry = CollectorRegistry()
-    makers = {Role.GATEWAY: _gateway, Role.REPAIR: _repair, Role.VERIFIER: _verifier, Role.API: _api}
+    reloads: list[Reload] = []
+    makers: dict[Role, Callable[[Settings, Pool, CollectorRegistry], Component]] = {
+        Role.GATEWAY: partial(_gateway, reloads),
+        Role.REPAIR: _repair,
+        Role.VERIFIER: _verifier,
+        Role.API: _api,
+    }
     with open_pool(settings.database) as pool:
         components = {role.value: makers[role](settings, pool, registry) for role in roles}
         if Role.API not in roles:
             _serve_metrics(settings, roles, registry)
-        return run_components(components, parent_pid)
+        on_hangup = partial(reload_sources, reloads[0], reread, settings.gateway) if reloads and reread else None
+        return run_components(components, parent_pid, on_hangup)
+
+
+def reload_sources(reload: Reload, reread: Callable[[], GatewaySettings], running: GatewaySettings) -> None:
+    """Give the gateway the sources as the settings name them now; where those are wrong, log it and change nothing."""
+    try:
+        settings = reread()
+        reload(settings)
+    except MeterproofError as error:
+        log.error("SIGHUP: the sources in force stay: %s", error)
+        return
+    if settings.model_copy(update={"sources": running.sources}) != running:
+        log.warning("SIGHUP: settings of the gateway beside its sources have changed; they need a restart")
 
 
 # A process loads only what its roles run: the mathematics take a second to import, the HTTP interface another half.
 # ruff: noqa: PLC0415
-def _gateway(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Component:
+def _gateway(reloads: list[Reload], settings: Settings, pool: Pool, registry: CollectorRegistry) -> Component:
     from gateway.service import GatewayService
 
     if settings.mqtt is None:
         raise InvalidInputError("the section mqtt is not set; name the broker in mqtt.url and mqtt.client_id")
-    return GatewayService(settings.gateway, settings.mqtt, pool, registry).run
+    service = GatewayService(settings.gateway, settings.mqtt, pool, registry)
+    reloads.append(service.reload)
+    return service.run
 
 
 def _repair(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Component:
