@@ -105,6 +105,7 @@ class ProductionBroker(BrokerProcess):
     name: str
     protocol: str
     password_port: int
+    meterproof_port: int
 
 
 class Nats(ProductionBroker):
@@ -128,7 +129,7 @@ class Nats(ProductionBroker):
                 users = users.replace(f'user: "CN={user}"', f'user: "{user}", password: "{password}"')
         (folder / "users.conf").write_text(users)
         config = _rendered(DEPLOY / "nats" / "nats.conf", folder, replaced)
-        self.password_port = port
+        self.password_port = self.meterproof_port = port
         super().__init__([str(broker_program()), "-c", str(config)], folder, port)
 
 
@@ -140,7 +141,7 @@ class Mosquitto(ProductionBroker):
     def __init__(self, folder: Path, certificates: Certificates, passwords: dict[str, str] | None = None) -> None:
         program = mosquitto_program()
         assert program, "no mosquitto: run scripts/mosquitto, or set METERPROOF_MOSQUITTO to its path"
-        port, self.password_port = free_port(), free_port()
+        port, self.password_port, self.meterproof_port = free_port(), free_port(), free_port()
         data = folder / "data"
         data.mkdir()
         shutil.copy(DEPLOY / "mosquitto" / "acl", folder / "acl")
@@ -150,6 +151,7 @@ class Mosquitto(ProductionBroker):
             "/var/lib/mosquitto/": f"{data}/",
             "listener 8883": f"listener {port} 127.0.0.1",
             "listener 8884": f"listener {self.password_port} 127.0.0.1",
+            "listener 8885": f"listener {self.meterproof_port}",
         }
         config = _rendered(DEPLOY / "mosquitto" / "mosquitto.conf", folder, replaced)
         if os.geteuid() == 0:

@@ -44,7 +44,9 @@ class Client:
         self.refused: str | None = None
         self.granted: list[bool] = []
         self.received: list[tuple[str, bytes]] = []
+        self.acknowledged = 0
         self.paho.on_connect = self._connected
+        self.paho.on_publish = self._published
         self.paho.on_subscribe = lambda _c, _d, _m, reasons, _p: self.granted.extend(not r.is_failure for r in reasons)
         self.paho.on_message = lambda _c, _d, message: self.received.append((message.topic, message.payload))
         self.paho.connect("127.0.0.1", port)
@@ -59,6 +61,7 @@ class Client:
         return self.granted[-1]
 
     def publish(self, topic: str, payload: bytes = b"x") -> paho.MQTTMessageInfo:
+        """Send it, or keep it until there is a connection."""
         return self.paho.publish(topic, payload, qos=1)
 
     def close(self) -> None:
@@ -69,3 +72,6 @@ class Client:
         if reason.is_failure:
             self.refused = str(reason)
             self.paho.disconnect()  # or it would try again for ever
+
+    def _published(self, *_: Any) -> None:
+        self.acknowledged += 1
