@@ -41,7 +41,7 @@ class HandToHand:
         self.is_deaf = False
         self.readings: list[Sent] = []
         self.commands: list[Outgoing] = []
-        self._acks: list[Received] = []
+        self.acks: list[Received] = []
         self._taken: list[str] = []
 
     def start(self) -> None:
@@ -51,7 +51,7 @@ class HandToHand:
         pass
 
     def take(self) -> list[Received]:
-        acks, self._acks = self._acks, []
+        acks, self.acks = self.acks, []
         return acks
 
     def settle(self, messages: Sequence[Received]) -> None:
@@ -67,7 +67,7 @@ class HandToHand:
             self._taken.append(command.key)
             for sent in [] if self.is_deaf else self.concentrators.handle(command.topic, command.payload, self.now):
                 if sent.topic.endswith("/ack"):
-                    self._acks.append(Received(sent.topic, sent.payload, 0, 1))
+                    self.acks.append(Received(sent.topic, sent.payload, 0, 1))
                 else:
                     self.readings.append(sent)
 
