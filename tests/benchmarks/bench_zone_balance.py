@@ -90,8 +90,8 @@ def along_one_line(city: City) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     of the load, and a customer at the far end causes several times those of one at the near end.
     """
     fleet, (ends, use) = city.fleets[0], _weights(city)
-    place: NDArray[np.float64] = np.random.default_rng(city.scenario.seed).uniform(0.0, 1.0, use.shape[1])
-    shared: NDArray[np.float64] = np.minimum(place[:, None], place)
+    place = np.random.default_rng(city.scenario.seed).random((use.shape[1], 1))
+    shared = np.minimum(place, place.T)
     loss = np.sum((use @ shared) * use, axis=1)
     inflow = use.sum(axis=1) + loss * (0.025 * use.sum() / loss.sum()) + 0.01 * use.sum() / len(use)
     error = next(device.error_pct for device in fleet.devices if device.fault is Fault.REFERENCE)
