@@ -42,6 +42,13 @@ bench-memory: dev  ## the gateway's memory over millions of readings
 bench-balance: dev  ## the zone balance against simulated zones with known errors
 	$(PY) tests/benchmarks/bench_zone_balance.py
 
+fuzz: dev  ## fuzz every codec with atheris, guided by coverage; SECONDS=120, CODECS="dlt645 cjt188"
+	@test -d .venv-fuzz || $(PY) -m venv .venv-fuzz
+	@if .venv-fuzz/bin/python -m pip install -q --only-binary :all: "atheris==3.0.0"; then \
+	  PYTHONPATH=$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+	    .venv-fuzz/bin/python tests/fuzz/fuzz_codecs.py --seconds $(or $(SECONDS),120) $(CODECS); \
+	else echo "skipped: no wheel of atheris for this system can be had; the property tests of make test remain"; fi
+
 docs: dev  ## write the generated pages anew
 	$(PY) scripts/generate_docs.py
 
@@ -66,6 +73,7 @@ mosquitto: dev
 	@scripts/mosquitto
 
 clean:  ## remove what the commands made, the demo's data included
-	rm -rf .venv .cache var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@if [ -x $(PY) ]; then $(PY) -m meterproof.embedded; fi
+	rm -rf .venv .venv-fuzz .cache var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .PHONY: help demo test test-timescale test-slow lint bench-metrology bench-store bench-gateway bench-brokers bench-memory docs lock runtime dev browser mosquitto clean

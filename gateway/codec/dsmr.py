@@ -69,7 +69,7 @@ class DsmrCodec:
     def decode(self, topic: str, payload: bytes, received_us: int | None) -> Rows:
         """See Codec."""
         rows = RowList(self._readings_max)
-        for telegram in split_telegrams(payload, self._options.crc == "required"):
+        for telegram in split_telegrams(payload, self._options.crc == "required", self._readings_max):
             if telegram.fault:
                 rows.reject(*telegram.fault)
                 continue

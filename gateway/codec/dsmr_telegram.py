@@ -50,8 +50,11 @@ class Telegram:
 _CUT_OFF = Telegram({}, (Reason.FRAME_INVALID, "a telegram is cut off before its !"))
 
 
-def split_telegrams(payload: bytes, crc_required: bool) -> list[Telegram]:
-    """The telegrams of a payload, in order. Raises MessageRejected where it holds no whole one."""
+def split_telegrams(payload: bytes, crc_required: bool, telegrams_max: int) -> list[Telegram]:
+    """The telegrams of a payload, in order. Raises MessageRejected where it holds no whole one, or too many."""
+    count = payload.count(b"!")
+    if count > telegrams_max:
+        raise MessageRejected(Reason.TOO_MANY_READINGS, f"{count} telegrams, {telegrams_max} are allowed", count)
     telegrams: list[Telegram] = []
     position = 0
     while (end := payload.find(b"!", position)) >= 0:

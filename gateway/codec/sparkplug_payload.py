@@ -20,6 +20,7 @@ from gateway.reasons import Reason
 
 REBIRTH = "Node Control/Rebirth"
 _BOOLEAN = 11
+_FIELDS_BESIDE_MAX = 1000  # of a message beside its metrics: the standard has 4, and leaves room for more
 # Bits of the integer types by data type; negative ones travel in two's complement.
 _SIGNED_BITS = {1: 8, 2: 16, 3: 32, 4: 64}
 _UNSIGNED_BITS = {5: 8, 6: 16, 7: 32, 8: 64}
@@ -71,14 +72,14 @@ def read_payload(data: bytes, metrics_max: int) -> Payload:
     """The payload of a message. Raises MessageRejected."""
     payload = Payload()
     try:
-        for number, wire, value in read_fields(data):
+        for count, (number, wire, value) in enumerate(read_fields(data)):
             if number == 1:
                 payload.timestamp_ms = _integer(number, wire, value)
             elif number == 2:
                 payload.metrics.append(_metric(_message(number, wire, value)))
             elif number == 3:
                 payload.seq = _integer(number, wire, value)
-            if len(payload.metrics) > metrics_max:
+            if len(payload.metrics) > metrics_max or count > metrics_max + _FIELDS_BESIDE_MAX:
                 raise MessageRejected(Reason.TOO_MANY_READINGS, f"more than {metrics_max} metrics", metrics_max + 1)
     except (ProtobufError, UnicodeDecodeError) as error:
         raise MessageRejected(Reason.UNDECODABLE, f"Sparkplug payload: {error}") from None
