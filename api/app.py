@@ -14,7 +14,7 @@ from api.console.rendering import Renderer
 from api.context import Context
 from api.errors import Problem, describe_problems, install_error_handlers
 from api.instruments import DatabaseCollector, InstrumentMiddleware, RequestInstruments
-from api.routers import alerts, findings, health, meters, metrics, readings, replacements, summary, zones
+from api.routers import alerts, findings, health, meters, metrics, quarantine, readings, replacements, summary, zones
 from api.security import SecurityMiddleware
 from api.settings import ApiSettings
 
@@ -50,7 +50,7 @@ def create_app(
     renderer = Renderer(context)
     app.state.context, app.state.registry, app.state.renderer = context, registry, renderer
     install_error_handlers(app, renderer.problem_page)
-    for module in (meters, readings, zones, findings, alerts, replacements, summary):
+    for module in (meters, readings, zones, findings, alerts, replacements, quarantine, summary):
         app.include_router(module.router, responses=_PROBLEMS)
     for router in (health.router, metrics.router, pages.router):
         app.include_router(router)

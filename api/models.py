@@ -5,7 +5,7 @@ Times are UTC.
 """
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field
 
@@ -277,6 +277,38 @@ class Count(Answer):
 
     count: int
     at_least: bool
+
+
+class QuarantineEntry(Answer):
+    """A message, or rows of it, that could not become readings."""
+
+    model_config = ConfigDict(extra="ignore", from_attributes=True)
+
+    quarantine_id: int
+    state: Literal["open", "released", "discarded"]
+    reason: str = Field(description="Code of the reason.")
+    detail: str = Field(description="What was found and where, what it means, and the remedy.")
+    utility: str = Field(description="As the topic claims; empty where it names none.")
+    topic: str
+    payload_bytes: int
+    rows: list[int] | None = Field(description="Rows concerned, from 0, the first 100; null: the whole message.")
+    rows_total: int | None = Field(description="How many rows are concerned; null: the whole message.")
+    batch_id: int
+    received_at: Time
+    deliveries: int = Field(description="How often the message came.")
+
+
+class QuarantineReason(Answer):
+    """How many entries that match have a reason."""
+
+    reason: str
+    entries: Count
+
+
+class QuarantinePage(Page[QuarantineEntry]):
+    """Entries of the quarantine, the newest first, and the counts by reason of all that match."""
+
+    reasons: list[QuarantineReason]
 
 
 class FollowerLag(Answer):

@@ -32,7 +32,10 @@ class QuarantineRow:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineEntry:
-    """A quarantined message as held, without its payload; `deliveries` counts how often it came."""
+    """A quarantined message as held, without its payload; `deliveries` counts how often it came.
+
+    `rows` None: the whole message is concerned; in lists, the first of `rows_total` rows.
+    """
 
     quarantine_id: int
     message_digest: bytes
@@ -42,6 +45,7 @@ class QuarantineEntry:
     topic: str
     payload_bytes: int
     rows: list[int] | None
+    rows_total: int | None
     batch_id: int
     received_at: datetime
     deliveries: int

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -13,9 +13,11 @@ from store.quarantine import QuarantineEntry, State
 from store.query import Conditions, Row, fetch_rows
 
 Connection = psycopg.Connection[Any]
+ROWS_LISTED: Final = 100  # of each entry in a list
+_ALL_ROWS: Final = 2**31 - 1
 _COLUMNS = sql.SQL(
-    "quarantine_id, message_digest, reason, detail, utility, topic, octet_length(payload) as payload_bytes, rows,"
-    " batch_id, received_at, deliveries, state"
+    "quarantine_id, message_digest, reason, detail, utility, topic, octet_length(payload) as payload_bytes,"
+    " rows[:%(rows)s], cardinality(rows) as rows_total, batch_id, received_at, deliveries, state"
 )
 
 
@@ -75,7 +77,7 @@ def list_quarantine(
         _COLUMNS, where.where()
     )
     with connection.cursor(row_factory=class_row(QuarantineEntry)) as cursor:
-        return cursor.execute(query, {**where.params, "limit": limit}).fetchall()
+        return cursor.execute(query, {**where.params, "limit": limit, "rows": ROWS_LISTED}).fetchall()
 
 
 def count_by_reason(connection: Connection, wanted: QuarantineFilter, at_most: int) -> list[ReasonCount]:
@@ -92,9 +94,9 @@ def count_by_reason(connection: Connection, wanted: QuarantineFilter, at_most: i
 
 def find_entry(connection: Connection, quarantine_id: int) -> tuple[QuarantineEntry, bytes]:
     """An entry and the raw bytes of its message. Raises NotFoundError."""
-    query = sql.SQL("select {} from quarantine where quarantine_id = %s").format(_COLUMNS)
+    query = sql.SQL("select {} from quarantine where quarantine_id = %(id)s").format(_COLUMNS)
     with connection.cursor(row_factory=class_row(QuarantineEntry)) as cursor:
-        entry = cursor.execute(query, (quarantine_id,)).fetchone()
+        entry = cursor.execute(query, {"id": quarantine_id, "rows": _ALL_ROWS}).fetchone()
     row = connection.execute("select payload from quarantine where quarantine_id = %s", (quarantine_id,)).fetchone()
     if entry is None or row is None:
         raise NotFoundError(f"quarantine entry {quarantine_id} does not exist; `meterproof quarantine list` lists them")

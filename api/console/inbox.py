@@ -91,8 +91,8 @@ def summary_cards(summary: Summary, texts: Texts, fmt: Formatter) -> list[dict[s
     def bounded(count: Count) -> str:
         return ("≥ " if count.at_least else "") + fmt.count(count.count)
 
-    def card(name: str, figure: str, note: str, tone: str = "") -> dict[str, str]:
-        return {"name": name, "title": texts(name), "figure": figure, "note": note, "tone": tone}
+    def card(name: str, figure: str, note: str, tone: str = "", page: str = "") -> dict[str, str]:
+        return {"name": name, "title": texts(name), "figure": figure, "note": note, "tone": tone, "page": page}
 
     open_note = texts("open_alerts_note", acknowledged=bounded(summary.acknowledged_alerts))
     return [
@@ -103,6 +103,7 @@ def summary_cards(summary: Summary, texts: Texts, fmt: Formatter) -> list[dict[s
             bounded(summary.quarantined),
             texts("quarantined_note"),
             "warn" if summary.quarantined.count else "",
+            "quarantine",
         ),
         card("pending", bounded(summary.pending), texts("pending_note"), "warn" if summary.pending.count else ""),
         _lag_card(summary, texts, fmt),
@@ -110,7 +111,7 @@ def summary_cards(summary: Summary, texts: Texts, fmt: Formatter) -> list[dict[s
 
 
 def _lag_card(summary: Summary, texts: Texts, fmt: Formatter) -> dict[str, str]:
-    base = {"name": "lag", "title": texts("lag"), "tone": ""}
+    base = {"name": "lag", "title": texts("lag"), "tone": "", "page": ""}
     if not summary.followers:
         return base | {"figure": texts("lag_unknown"), "note": texts("lag_unknown_note")}
     slowest = max(summary.followers, key=lambda follower: follower.lag_s)

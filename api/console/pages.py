@@ -13,6 +13,7 @@ from api.context import ContextDep
 from api.models import AlertSummary
 from api.parameters import MAX_ID, IdPath, Parameters, SerialPath, UtilityPath
 from api.routers.meters import load_meter_detail
+from api.routers.quarantine import QuarantineParameters, load_quarantine
 from api.routers.replacements import ReplacementParameters, load_replacements
 from api.routers.summary import load_summary
 from metrology.errors import MeterproofError, NotFoundError
@@ -36,6 +37,17 @@ class ReplacementPageParameters(ReplacementParameters):
     lang: str | None = Field(default=None, max_length=20)
 
     @field_validator("as_of", "utility", "medium", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+
+class QuarantinePageParameters(QuarantineParameters):
+    """The quarantine's filters; a form sends its empty fields as well, they are no filter."""
+
+    lang: str | None = Field(default=None, max_length=20)
+
+    @field_validator("reason", "utility", "topic", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
@@ -98,6 +110,25 @@ def replacements_page(
     """The replacement list."""
     page = load_replacements(context, query)
     return _renderer(request).page(request, "replacements.html", {"page": page, "query": query})
+
+
+@router.get("/quarantine")
+def quarantine_page(
+    request: Request, query: Annotated[QuarantinePageParameters, Query()], context: ContextDep
+) -> Response:
+    """What could not become readings, with reason and remedy."""
+    renderer = _renderer(request)
+    texts = renderer.texts(request)
+    # The choice of reasons stays whole while one of them is chosen.
+    page = load_quarantine(context, query, query.to_filter(with_reason=False))
+    states = [
+        ("open", texts("quarantine_open")),
+        ("released", texts("quarantine_released")),
+        ("discarded", texts("quarantine_discarded")),
+        ("any", texts("filter_all")),
+    ]
+    values = {"page": page, "query": query, "states": states, "reasons": page.reasons}
+    return renderer.page(request, "quarantine.html", values)
 
 
 @router.get("/meters/{utility}/{serial}")

@@ -42,6 +42,25 @@ def test_a_chosen_language_is_kept_in_links(shared):
     assert 'href="/alerts/1"' in page(shared.client, "/")
 
 
+def test_the_quarantine_is_listed_with_reason_and_remedy(running):
+    assert 'href="/quarantine?lang=en"' in page(running.client, "/?lang=en")
+    with psycopg.connect(running.dsn) as conn:
+        conn.execute(
+            """insert into quarantine (message_digest, reason, detail, utility, topic, payload, batch_id, received_at)
+               values ('\\x01', 'utility_unknown', 'utility <b>', 'village', 'mp/v1/village/gw/readings', '\\x00', 1,
+                       now())"""
+        )
+    english, chinese = page(running.client, "/quarantine?lang=en"), page(running.client, "/quarantine?lang=zh")
+    for text in ("mp/v1/village/gw/readings", "meterproof import meters FILE", "utility &lt;b&gt;", "not decodable"):
+        assert text in english
+    assert "供应企业尚未建档" in chinese
+    assert "先导入该企业的表计档案" in chinese
+    chosen = page(running.client, "/quarantine?lang=en&reason=utility_unknown&utility=&state=open")
+    assert "byte 0: no JSON" not in chosen
+    assert "not decodable" in chosen  # still to be chosen
+    assert "Nothing is in quarantine" in page(running.client, "/quarantine?lang=en&state=released")
+
+
 def test_filters_and_tabs(shared):
     filtered = page(shared.client, "/?lang=en&medium=gas&kind=&severity=&utility=")
     assert "G-220915" in filtered

@@ -212,6 +212,37 @@ def test_summary_counts_and_follows_new_batches(running):
     assert later["followers"][0]["lag_batches"] == 2
 
 
+def test_the_quarantine_is_listed_with_counts_by_reason(running):
+    with psycopg.connect(running.dsn) as conn:
+        conn.execute(
+            """insert into quarantine
+                   (message_digest, reason, detail, utility, topic, payload, rows, batch_id, received_at)
+               select int4send(i), 'register_invalid', 'row 3', 'city', 'mp/v1/city/gw/readings', '\\x00', '{3}', 1,
+                      '2026-01-01T00:00:00Z' from generate_series(1, 5) i"""
+        )
+    page = running.client.get("/v1/quarantine").json()
+    assert page["reasons"] == [
+        {"reason": "register_invalid", "entries": {"count": 5, "at_least": False}},
+        {"reason": "not_decodable", "entries": {"count": 1, "at_least": False}},
+    ]
+    assert (page["items"][0]["rows"], page["items"][0]["rows_total"], page["items"][0]["state"]) == ([3], 1, "open")
+    items = follow(running.client, "/v1/quarantine", limit=2)
+    assert len({item["quarantine_id"] for item in items}) == len(items) == 6
+    for query, number in (
+        ({"reason": "register_invalid"}, 5),
+        ({"utility": "city", "topic": "mp/v1/+/gw/#"}, 5),
+        ({"from": "2026-01-01T00:00:01Z"}, 1),
+        ({"state": "released"}, 0),
+        ({"state": "any"}, 6),
+    ):
+        assert len(running.client.get("/v1/quarantine", params=query).json()["items"]) == number, query
+    for query in ({"state": "closed"}, {"reasn": "x"}, {"cursor": "x"}, {"from": "yesterday"}):
+        answer = running.client.get("/v1/quarantine", params=query)
+        assert answer.status_code == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert running.client.post("/v1/quarantine").status_code == 405
+
+
 def test_replacements_are_the_expired_and_the_confirmed(running):
     page = running.client.get("/v1/replacements", params={"as_of": "2026-02-27"}).json()
     assert [item["serial"] for item in page["items"]] == ["0045-7783"]

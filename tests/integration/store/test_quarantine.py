@@ -73,6 +73,13 @@ def test_listing_goes_on_before_an_id_and_counts_are_bounded(connection: Connect
     assert [(c.entries, c.at_least) for c in count_by_reason(connection, OPEN, 6)] == [(5, False)]
 
 
+def test_lists_hold_an_entrys_first_rows_and_their_number(connection: Connection) -> None:
+    insert_quarantine(connection, [replace(ROW, rows=tuple(range(250)))])
+    (entry,) = list_quarantine(connection, OPEN)
+    assert (entry.rows, entry.rows_total) == (list(range(100)), 250)
+    assert find_entry(connection, entry.quarantine_id)[0].rows == list(range(250))
+
+
 def test_filters_choose(connection: Connection) -> None:
     other = replace(ROW, message_digest=b"x" * 16, reason="bad_time", utility="v", topic="mp/v1/v/gw.7/readings")
     late = replace(other, message_digest=b"y" * 16, received_at=datetime(2026, 2, 1, tzinfo=UTC))

@@ -9,6 +9,7 @@ import pytest
 
 import api
 from api.texts import LANGUAGES, Texts, choose_language, load_catalogue
+from gateway.reasons import ADVICE, Reason
 from metrology.conformity import Outcome
 from metrology.quantities import Medium
 from verifier.kinds import KINDS, Severity
@@ -62,6 +63,15 @@ def test_every_figure_and_part_that_the_verifier_writes_is_named():
     }
     assert len(names) > 15
     assert unnamed <= {"register_micro", "message_digest"}
+
+
+def test_every_reason_of_the_quarantine_is_explained_in_both_languages():
+    titles, remedies = load_catalogue()["quarantine_reason"], load_catalogue()["quarantine_remedy"]
+    assert titles.keys() == remedies.keys() == {reason.value for reason in Reason}, "add it to api/texts.toml"
+    english = Texts("en")
+    for reason, advice in ADVICE.items():
+        assert english.of("quarantine_reason", reason) == advice.title
+        assert english.of("quarantine_remedy", reason) == advice.remedy
 
 
 def test_the_lists_of_the_field_are_complete():
