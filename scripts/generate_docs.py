@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from api.openapi import openapi_document
 from gateway.asyncapi import asyncapi_document
+from gateway.codec.registry import BUILT_IN, find_codec
 from meterproof.settings import Settings
 from meterproof.version import software_version
 from metrology.regulation import load_regulations
@@ -26,6 +27,14 @@ A TOML file (`meterproof.toml` in the working folder, or `--config FILE`) below 
 prints what is in force.
 
 This page is written by `make docs` from the settings' definitions.
+"""
+
+CODEC_INTRODUCTION = """\
+# Options of the codecs
+
+What the table `options` of a source may hold, codec by codec; [codecs.md](codecs.md) tells how they work.
+
+This page is written by `make docs` from the options' definitions.
 """
 
 
@@ -75,9 +84,37 @@ def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined and field.default_factory is None:
         return "required"
     value = field.get_default(call_default_factory=True, validated_data={})
-    if value is None or value in ("", {}):
+    if value is None or value in ("", {}, ()):
         return "–"
+    if isinstance(value, dict):
+        value = {str(key): str(item) for key, item in value.items()}
     return f"`{list(value)}`" if isinstance(value, tuple) else f"`{value}`"
+
+
+def codec_options_page() -> str:
+    """docs/codec-options.md: every codec of the gateway with its options."""
+    parts = [CODEC_INTRODUCTION]
+    for name in BUILT_IN:
+        kind = find_codec(name)
+        summary = kind.summary[0].upper() + kind.summary[1:]
+        parts.append(f"## `{name}`\n\n{summary}.\n")
+        if kind.options.model_fields:
+            parts += _option_tables(name, kind.options)
+    return "\n".join(parts)
+
+
+def _option_tables(path: str, model: type[BaseModel]) -> list[str]:
+    lines = ["| Option | Type | Default | Meaning |", "|---|---|---|---|"]
+    nested: list[str] = []
+    for name, field in model.model_fields.items():
+        shown = field.alias or name
+        inner = _model_of(field)
+        default = "required" if field.is_required() else "see below" if inner and field.default else _default(field)
+        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+        lines.append(f"| `{shown}` | {'table' if inner else _type_name(field.annotation)} | {default} | {meaning} |")
+        if inner:
+            nested += [f"Each of `{path}.{shown}`:", "", *_option_tables(f"{path}.{shown}", inner)]
+    return ["\n".join(lines), "", *nested]
 
 
 def regulation_pages() -> dict[str, str]:
@@ -91,6 +128,7 @@ def main() -> int:
     """Write the pages that are out of date."""
     pages = {
         DOCS / "settings.md": settings_page(),
+        DOCS / "codec-options.md": codec_options_page(),
         DOCS / "openapi.json": openapi_document(software_version()),
         DOCS / "asyncapi.json": asyncapi_document(software_version()),
     }

@@ -93,7 +93,7 @@ def find_codec(name: str) -> CodecKind:
     except Exception as error:  # whatever another package's import raises
         raise GatewayError(f"codec {name!r} ({point.value}) can't be loaded: {error!r}; mend its package") from error
     if not isinstance(loaded, CodecKind):
-        raise GatewayError(f"codec {name!r} ({point.value}) is a {type(loaded).__name__}, not a CodecKind")
+        raise GatewayError(f"codec {name!r} ({point.value}) is of type {type(loaded).__name__}, not CodecKind")
     return loaded
 
 

@@ -60,7 +60,7 @@ class CodecContext:
 class Codec(Protocol):
     """Decodes one dialect for one source. Used by one thread; it may remember what earlier messages said."""
 
-    def decode(self, topic: str, payload: bytes, received_us: int | None) -> Rows:
+    def decode(self, topic: str, payload: bytes, received_us: int | None, /) -> Rows:
         """The rows of `payload`, or MessageRejected: nothing else is raised, in time bounded by the payload's length.
 
         `received_us` [us since 1970 UTC] is when it arrived; None for a message that the broker had retained, whose

@@ -27,6 +27,11 @@ def test_the_settings_page_is_current(generator: ModuleType) -> None:
     assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == generator.settings_page(), "run: make docs"
 
 
+def test_the_page_of_codec_options_is_current(generator: ModuleType) -> None:
+    page = (ROOT / "docs" / "codec-options.md").read_text(encoding="utf-8")
+    assert page == generator.codec_options_page(), "run: make docs"
+
+
 def test_every_setting_is_explained(generator: ModuleType) -> None:
     rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", generator.settings_page(), flags=re.MULTILINE)
     assert len(rows) > 50
