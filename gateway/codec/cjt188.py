@@ -139,18 +139,21 @@ class Cjt188Codec:
     def _moment(self, clock: bytes, received_us: int | None) -> Moment | None:
         if self._zone is None:
             return moment_of_receipt(received_us)
-        return _clock_moment(clock, self._zone) or moment_of_receipt(received_us, ReadingStatus.CLOCK_INVALID)
+        return _clock_moment(clock, self._zone, received_us) or moment_of_receipt(
+            received_us, ReadingStatus.CLOCK_INVALID
+        )
 
 
-def _clock_moment(clock: bytes, zone: ZoneInfo) -> Moment | None:
+def _clock_moment(clock: bytes, zone: ZoneInfo, received_us: int | None) -> Moment | None:
     """ss mm hh DD MM YY CC in BCD, local time; None where no clock shows this, as when it was never set."""
     digits = bcd_text(clock)
     if digits is None:
         return None
     try:
-        return local_moment(datetime.strptime(digits, "%Y%m%d%H%M%S"), zone)  # noqa: DTZ007  # the zone is beside it
+        local = datetime.strptime(digits, "%Y%m%d%H%M%S")  # noqa: DTZ007  # the zone follows
     except ValueError:
         return None
+    return local_moment(local, zone, received_us)
 
 
 def _medium(meter_type: int) -> Medium | None:

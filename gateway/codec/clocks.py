@@ -11,6 +11,7 @@ from metrology.status import ReadingStatus
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _HOUR = timedelta(hours=1)
+_AHEAD_MS = 600_000
 
 
 def zone_of_clocks(context: CodecContext, example: str) -> ZoneInfo:
@@ -26,16 +27,20 @@ def zone_of_clocks(context: CodecContext, example: str) -> ZoneInfo:
     return context.time_zone
 
 
-def local_moment(local: datetime, zone: ZoneInfo) -> Moment | None:
+def local_moment(local: datetime, zone: ZoneInfo, received_us: int | None = None) -> Moment | None:
     """The moment of a naive local time; None for one that the zone's clocks left out.
 
-    Of the hour that occurs twice the earlier is chosen and flagged TIME_AMBIGUOUS: which one was meant is not said.
+    Of the hour that occurs twice the later is chosen where it had come when the message was received (a clock may be
+    ahead by ten minutes), else the earlier; it is flagged TIME_AMBIGUOUS: which one was meant is not said.
     """
     earlier, later = (_utc(local.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
     if earlier is None or later is None or earlier.astimezone(zone).replace(tzinfo=None) != local:
         return None
-    status = ReadingStatus.OK if earlier == later else ReadingStatus.TIME_AMBIGUOUS
-    return Moment((earlier - _EPOCH) // _MS, status)
+    earlier_ms, later_ms = (earlier - _EPOCH) // _MS, (later - _EPOCH) // _MS
+    if earlier_ms == later_ms:
+        return Moment(earlier_ms)
+    has_come = received_us is not None and later_ms <= received_us // 1000 + _AHEAD_MS
+    return Moment(later_ms if has_come else earlier_ms, ReadingStatus.TIME_AMBIGUOUS)
 
 
 def flagged_moment(local: datetime, is_summer_time: bool, zone: ZoneInfo) -> Moment | None:

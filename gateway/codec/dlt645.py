@@ -66,7 +66,7 @@ class Dlt645Codec:
         """See Codec."""
         rows = RowList(self._readings_max)
         answers = list(_answers(split_frames(frame_bytes(payload, self._options.encoding))))
-        clocks = {answer.address: self._clock(answer) for answer in answers if answer.data_id == _CLOCK}
+        clocks = {answer.address: self._clock(answer, received_us) for answer in answers if answer.data_id == _CLOCK}
         for answer in answers:
             if answer.fault:
                 rows.reject(*answer.fault)
@@ -74,7 +74,7 @@ class Dlt645Codec:
                 self._add(rows, answer, clocks.get(answer.address), received_us)
         return rows.rows()
 
-    def _clock(self, answer: _Answer) -> Moment | None:
+    def _clock(self, answer: _Answer, received_us: int | None) -> Moment | None:
         digits = bcd_text(answer.values)
         if self._zone is None or digits is None or len(answer.values) != _CLOCK_BYTES:
             return None
@@ -83,7 +83,7 @@ class Dlt645Codec:
             local = datetime.strptime("20" + digits[:6] + digits[8:], "%Y%m%d%H%M%S")  # noqa: DTZ007  # zone follows
         except ValueError:
             return None
-        return local_moment(local, self._zone)
+        return local_moment(local, self._zone, received_us)
 
     def _add(self, rows: RowList, answer: _Answer, clock: Moment | None, received_us: int | None) -> None:
         values = answer.values

@@ -74,7 +74,7 @@ class DsmrCodec:
                 rows.reject(*telegram.fault)
                 continue
             self._add_electricity(rows, telegram, topic, received_us)
-            self._add_mbus(rows, telegram)
+            self._add_mbus(rows, telegram, received_us)
         return rows.rows()
 
     def _add_electricity(self, rows: RowList, telegram: Telegram, topic: str, received_us: int | None) -> None:
@@ -86,7 +86,7 @@ class DsmrCodec:
         moment = moment_of_receipt(received_us)
         if "0-0:1.0.0" in telegram.values:
             sent = telegram.values["0-0:1.0.0"]
-            moment = _moment(sent[0], self._zone)
+            moment = _moment(sent[0], self._zone, received_us)
             if moment is None:
                 for _ in wanted:
                     rows.reject(Reason.OBSERVED_AT_INVALID, f"0-0:1.0.0 {show(sent[0])}", meter=serial or "")
@@ -105,8 +105,8 @@ class DsmrCodec:
         levels = topic.split("/")
         return levels[level - 1] or None if 0 < level <= len(levels) else None
 
-    def _add_mbus(self, rows: RowList, telegram: Telegram) -> None:
-        for code, sent in telegram.values.items():
+    def _add_mbus(self, rows: RowList, telegram: Telegram, received_us: int | None) -> None:
+        for code in telegram.values:
             match = _MBUS.fullmatch(code)
             if match is None:
                 continue
@@ -118,15 +118,18 @@ class DsmrCodec:
             elif number not in _MEDIUM_OF_TYPE:
                 rows.reject(Reason.MEDIUM_UNKNOWN, f"{code}: device type {show(device_type)} of 0-{channel}:24.1.0")
             else:
-                self._add_mbus_value(rows, telegram, code, _MEDIUM_OF_TYPE[number], sent)
+                self._add_mbus_value(rows, telegram, code, _MEDIUM_OF_TYPE[number], received_us)
 
-    def _add_mbus_value(self, rows: RowList, telegram: Telegram, code: str, medium: Medium, sent: list[str]) -> None:
+    def _add_mbus_value(
+        self, rows: RowList, telegram: Telegram, code: str, medium: Medium, received_us: int | None
+    ) -> None:
+        sent = telegram.values[code]
         channel = code[2 : code.index(":")]
         serial = _equipment_id(telegram, f"0-{channel}:96.1.0") or _equipment_id(telegram, f"0-{channel}:96.1.1")
         if serial is None:
             rows.reject(Reason.METER_INVALID, f"{code}: no equipment identifier 0-{channel}:96.1.0", medium)
             return
-        moment = _moment(sent[0], self._zone)
+        moment = _moment(sent[0], self._zone, received_us)
         if moment is None:
             rows.reject(Reason.OBSERVED_AT_INVALID, f"{code} {show(sent[0])}", medium, serial)
             return
@@ -137,7 +140,7 @@ class DsmrCodec:
             rows.add(medium, quantity.unit, serial, moment, quantity.register)
 
 
-def _moment(text: str, zone: ZoneInfo) -> Moment | None:
+def _moment(text: str, zone: ZoneInfo, received_us: int | None) -> Moment | None:
     """YYMMDDhhmmssX: S is summer time, W winter time (DSMR 5.0.2 P1, 6.4); before version 4 without X."""
     if not _TIME.fullmatch(text):
         return None
@@ -145,7 +148,9 @@ def _moment(text: str, zone: ZoneInfo) -> Moment | None:
         local = datetime.strptime("20" + text[:12], "%Y%m%d%H%M%S")  # noqa: DTZ007  # the zone follows
     except ValueError:
         return None
-    return flagged_moment(local, text[12] == "S", zone) if len(text) > 12 else local_moment(local, zone)
+    if len(text) > 12:
+        return flagged_moment(local, text[12] == "S", zone)
+    return local_moment(local, zone, received_us)
 
 
 def _equipment_id(telegram: Telegram, code: str) -> str | None:

@@ -24,7 +24,8 @@ def fuzz_one(codec: str, number: int, rest: list[str]) -> None:
 
     with atheris.instrument_imports(include=["gateway.codec"]):
         from codec_targets import check, repaired, targets  # noqa: PLC0415  # imported under its instrumentation
-    target = targets([codec])[number]
+
+        target = targets([codec])[number]  # loads the codec's modules
     topic = target.seeds[-1][0]
 
     def test_one_input(payload: bytes) -> None:

@@ -86,11 +86,13 @@ def test_a_clock_left_in_winter_time_is_right():
     assert reading.observed_at == "2026-07-01T11:00:00+00:00"
 
 
-def test_without_its_letter_a_time_of_the_double_hour_is_flagged():
+@pytest.mark.parametrize(("received_at", "expected"), [("00:35", "00:30"), ("01:25", "01:30"), ("09:00", "01:30")])
+def test_without_its_letter_a_time_of_the_double_hour_is_flagged(received_at, expected):
     gas = ("0-1:24.1.0(03)", "0-1:96.1.0(3031)", "0-1:24.3.0(251026023000)(00)(60)(1)(0-1:24.2.1)(m3)", "(00001.001)")
-    result = stored(build("dsmr_p1"), telegram(*gas, crc=False))
+    at = datetime.fromisoformat(f"2025-10-26T{received_at}:00+00:00")
+    result = stored(build("dsmr_p1"), telegram(*gas, crc=False), received_at=at)
     flag = int(ReadingStatus.TIME_AMBIGUOUS)
-    assert result.readings == [Reading("gas", "01", "2025-10-26T00:30:00+00:00", 1_001_000, flag)]
+    assert result.readings == [Reading("gas", "01", f"2025-10-26T{expected}:00+00:00", 1_001_000, flag)]
 
 
 def test_line_ends_changed_on_the_way_keep_the_crc_right():
