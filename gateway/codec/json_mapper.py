@@ -12,13 +12,14 @@ from gateway.codec.numbers import exact_decimal, running_sums, scaled_sum
 from gateway.codec.paths import MISSING, Path, Place, compile_path, find_items, find_value
 from gateway.codec.registry import CodecKind
 from gateway.codec.rowlist import Moment, RowList, moment_of_receipt
-from gateway.codec.rows import CodecContext, Rows
+from gateway.codec.rows import CodecContext, MessageRejected, Rows
 from gateway.codec.times import TimeRejected, read_time
 from gateway.reasons import Reason, show
 from metrology.quantities import UNITS, Medium
 from metrology.status import ReadingStatus, parse_flags
 
 _REMEMBERED_MAX = 20_000
+_LOOKS_A_READING = 2
 
 
 class RowRejected(Exception):  # noqa: N818  # a verdict that travels, not a fault of the program
@@ -73,6 +74,8 @@ class JsonMapper:
         self._unique_by = [compile_path(path) for path in options.unique_by]
         self._seen: OrderedDict[tuple[str, ...], None] = OrderedDict()
         self._readings = [_compiled_reading(reading, options) for reading in options.readings]
+        # Items without a reading take time as well.
+        self._items_max = max(_LOOKS_A_READING * context.readings_max // len(self._readings), 1)
 
     def decode(self, topic: str, payload: bytes, received_us: int | None) -> Rows:
         """See Codec."""
@@ -89,7 +92,9 @@ class JsonMapper:
             return rows.rows()
         sender = message.at(self._sender, Place(root))
         rows.sender = None if sender is MISSING else _as_id(sender)
-        for place in find_items(root, self._items):
+        for number, place in enumerate(find_items(root, self._items)):
+            if number >= self._items_max:
+                raise MessageRejected(Reason.TOO_MANY_READINGS, f"more than {self._items_max} items", number)
             if all(_as_text(message.at(path, place)) in texts for path, texts in self._conditions):
                 self._read_item(message, place)
         result = rows.rows()

@@ -64,7 +64,7 @@ def _steps(rest: str, text: str) -> tuple[Step, ...]:
     position = 0
     while position < len(rest):
         match = _TOKEN.match(rest, position)
-        if not match or (position and rest[position] not in ".[" and not steps):
+        if not match or (position and rest[position] not in ".[") or text.startswith("."):
             raise ValueError(f"{text!r} is no path at {rest[position:]!r}; e.g. devices[*].energy.total")
         quoted, plain, member, number, element = match.groups()
         steps.append(ANY if member or element else int(number) if number else quoted or plain)
