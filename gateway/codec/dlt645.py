@@ -66,6 +66,9 @@ class Dlt645Codec:
         """See Codec."""
         rows = RowList(self._readings_max)
         answers = list(_answers(split_frames(frame_bytes(payload, self._options.encoding))))
+        addresses = {answer.address for answer in answers if not answer.fault}
+        if len(addresses) == 1:
+            rows.sender = bcd_text(min(addresses))
         clocks = {answer.address: self._clock(answer, received_us) for answer in answers if answer.data_id == _CLOCK}
         for answer in answers:
             if answer.fault:

@@ -148,5 +148,11 @@ def test_no_single_changed_byte_brings_a_wrong_reading(place, change):
     assert stored(build("dlt645", encoding="binary"), bytes(payload)).readings == []
 
 
+def test_the_sender_is_the_meter_where_it_is_one():
+    codec = build("dlt645", registers=ALL)
+    assert codec.decode("t", answer("00010000", 1) + answer("00020000", 2), 1).sender == METER
+    assert codec.decode("t", GOOD + answer("00010000", 1, address="000000000001"), 1).sender is None
+
+
 def test_more_readings_than_allowed():
     assert stored(build("dlt645", readings_max=2), GOOD * 3).reasons == {"too_many_readings": None}

@@ -137,6 +137,25 @@ def test_a_bad_gas_meter_does_not_take_the_electricity_meter_with_it():
     assert "0-1:24.2.1 '632525252525S'" in result.details[0]
 
 
+def test_a_belgian_telegram_names_its_meters_in_its_own_way():
+    """e-MUCS P1: sub-meters' identifiers in 96.1.1, gas that is not converted in 24.2.3."""
+    lines = (
+        "0-0:96.1.4(50217)",
+        *TARIFFS,
+        "0-1:24.1.0(003)",
+        "0-1:96.1.1(37464C4F32313230313037393738)",
+        "0-1:24.2.3(260101010500W)(00112.384*m3)",
+        "0-2:24.1.0(007)",
+        "0-2:96.1.1(3853455430303030323030303136)",
+        "0-2:24.2.1(260101010900W)(00872.234*m3)",
+    )
+    result = stored(build("dsmr_p1", "Europe/Brussels"), meter(*lines))
+    assert result.readings[1:] == [
+        Reading("gas", "7FLO2120107978", "2026-01-01T00:05:00+00:00", 112_384_000),
+        Reading("water", "8SET0000200016", "2026-01-01T00:09:00+00:00", 872_234_000),
+    ]
+
+
 def test_heat_is_passed_over():
     lines = ("0-1:24.1.0(004)", "0-1:96.1.0(3031)", "0-1:24.2.1(260101000000W)(00000.000*GJ)")
     result = stored(build("dsmr_p1"), meter(*TARIFFS, *lines))

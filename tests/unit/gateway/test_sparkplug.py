@@ -2,6 +2,8 @@
 
 import struct
 from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -226,6 +228,35 @@ def test_values_of_every_type(datatype, value, expected):
         return
     # By alias, DATA is read by the type that the BIRTH told.
     assert line.send("DDATA", payload(2, metric(alias=4, **value)))[0] == readings
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("long_"), st.just(8), st.integers(0, 10**12)),
+            st.tuples(st.just("int_"), st.just(7), st.integers(0, 2**32 - 1)),
+            st.tuples(st.just("double_"), st.just(10), st.integers(0, 10**12).map(lambda n: n / 1000)),
+            st.tuples(
+                st.just("text"), st.just(12), st.integers(0, 10**15).map(lambda n: f"{n // 1000:03}.{n % 1000:03}")
+            ),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.lists(st.integers(MS, MS + 10**10), min_size=6, max_size=6),
+)
+def test_what_is_written_is_read(values, times):
+    line = Line()
+    line.send("NBIRTH", payload(0))
+    births = [
+        metric("Total", i, datatype=datatype, **{kind: value}) for i, (kind, datatype, value) in enumerate(values)
+    ]
+    line.send("DBIRTH", payload(1, *births))
+    data = [metric(alias=i, ms=times[i], **{kind: value}) for i, (kind, _, value) in enumerate(values)]
+    readings, reasons = line.send("DDATA", payload(2, *data))
+    assert [r.register_micro for r in readings] == [round(Decimal(str(value)) * 1_000_000) for _, _, value in values]
+    assert [datetime.fromisoformat(r.observed_at).timestamp() * 1000 for r in readings] == times[: len(values)]
+    assert reasons == {}
 
 
 def test_names_map_to_meters_and_counts_to_units():
