@@ -41,7 +41,7 @@ class Outbox:
         self._mqtt = mqtt
         self._status_topic = STATUS_TOPIC.format(client_id=mqtt.client_id) if settings.publish_status else ""
         is_v5 = mqtt.protocol == "5"
-        client_id = f"{mqtt.client_id}_out"
+        client_id = f"{mqtt.client_id}-out"
         self._client = new_client(mqtt, client_id, self._ended_by_tls, clean_session=None if is_v5 else True)
         self._client.max_queued_messages_set(settings.waiting_max)
         self._client.reconnect_delay_set(_RECONNECT_MIN_S, max(_RECONNECT_MIN_S, round(mqtt.reconnect_pause_max_s)))
@@ -82,7 +82,7 @@ class Outbox:
             _log.warning(
                 "broker %s refused client %r (%s): senders are not told what was rejected; allow it to publish on "
                 "mp/v1/+/+/rejected and %s, or set gateway.feedback.tell_senders and publish_status to false",
-                *(self._mqtt.url, f"{self._mqtt.client_id}_out", reason, self._status_topic or "no status"),
+                *(self._mqtt.url, f"{self._mqtt.client_id}-out", reason, self._status_topic or "no status"),
             )
         elif self._status_topic:
             client.publish(self._status_topic, self._status("online"), QOS, retain=True)

@@ -9,10 +9,21 @@ import jsonschema
 import msgspec
 import pytest
 
-from gateway.asyncapi import CHANNELS, asyncapi_document
+from gateway.asyncapi import asyncapi_document
 from gateway.codec.native import decode_native
 from gateway.feedback import rejected_message
 from gateway.reasons import Reason
+from gateway.repair.messages import (
+    Acknowledgement,
+    ReadProfile,
+    SyncClock,
+    answered_command,
+    command_topic,
+    decode_acknowledgement,
+    encode,
+    sender_of_ack,
+)
+from gateway.topic_catalogue import CHANNELS
 from gateway.topics import parse_topic, rejected_topic
 from meterproof.version import software_version
 from store.quarantine import QuarantineRow
@@ -69,7 +80,7 @@ def test_every_field_is_explained(document):
     schemas = document["components"]["schemas"]
     unexplained = [
         f"{name}.{field}"
-        for name in ("NativePayload", "RejectedMessage", "GatewayStatus")
+        for name in (payload.__name__ for channel in CHANNELS for payload, _ in channel.payloads)
         for field, schema in schemas[name]["properties"].items()
         if len(schema.get("description", "")) < 15
     ]
@@ -99,9 +110,25 @@ def test_what_senders_are_told_is_as_described(document):
             jsonschema.validate(told, payload_schema(document, "RejectedMessage"))
 
 
+def test_commands_and_acknowledgements_are_as_described(document):
+    acknowledged = document["components"]["schemas"]["Acknowledgement"]["required"]
+    assert set(acknowledged) == {"id", "state"}
+    examples = {payload: example for channel in CHANNELS for payload, example in channel.payloads}
+    assert decode_acknowledgement(json.dumps(examples[Acknowledgement]).encode()) is not None
+    for payload in (ReadProfile, SyncClock):
+        sent = json.loads(encode(msgspec.convert(examples[payload], payload)))
+        jsonschema.validate(sent, payload_schema(document, payload.__name__))
+        assert sent == examples[payload]
+    answer = json.dumps({"answers": "r-1"}).encode()
+    assert answered_command(answer) == "r-1"
+    assert "answers" in document["components"]["schemas"]["NativePayload"]["properties"]
+
+
 def test_addresses_are_those_that_the_code_uses(document):
     address = {name: channel["address"] for name, channel in document["channels"].items()}
     readings = address["readings"].format(utility="city", gateway="gw-1")
     assert parse_topic(readings) == ("city", "gw-1")
     assert rejected_topic(readings) == address["rejected"].format(utility="city", gateway="gw-1")
+    assert address["commands"].format(utility="city", gateway="gw-1") == command_topic("city", "gw-1")
+    assert sender_of_ack(address["acknowledgements"].format(utility="city", gateway="gw-1")) == ("city", "gw-1")
     assert parse_topic(address["gatewayStatus"].format(client_id="g")) is None
