@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Collection
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,6 +18,14 @@ _DATE: Final = re.compile(
     r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?\s*(Z|[+-]\d{2}:?\d{2})?)?"
 )
 _ROUNDED_NAME: Final = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
+# No meter, place or zone of today is older, and none is planned for longer than a year ahead: another date is a misread
+# or made-up one (0001-01-01, 9999-12-31), and would bend every balance that it bounds.
+EARLIEST: Final = datetime(1950, 1, 1, tzinfo=UTC)
+_AHEAD: Final = timedelta(days=366)
+_LONGEST_SHOWN: Final = 80
+_OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})")
+# What stands behind a meter's or zone's name in an address of the interface.
+_RESERVED_ENDS: Final = ("/readings", "/readings/downsampled")
 # Characters that no one sees and that keep a name from being found: controls, zero-width marks, halves of pairs.
 _UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ud800-\udfff]")
 
@@ -33,13 +41,20 @@ class Problems:
         """Notes a fault; `expected` says what would have been right, or what to do."""
         self.total += 1
         if len(self._found) < MAX_PROBLEMS:
-            shown = repr(str(value)) if value != "" else "empty"
+            shown = shown_value(str(value)) if value != "" else "empty"
             self._found.append((line, f"line {line}, column {column}: {shown}; expected {expected}"))
 
     def refuse_if_any(self) -> None:
         """Raises ImportRefusedError with the faults, if there are any."""
         if self.total:
             raise ImportRefusedError(self.source, [text for _, text in sorted(self._found)], self.total)
+
+
+def shown_value(text: str) -> str:
+    """A value for a message: quoted, and shortened where it is long."""
+    if len(text) <= _LONGEST_SHOWN:
+        return repr(text)
+    return f"{text[:_LONGEST_SHOWN]!r}... ({len(text):,} characters)"
 
 
 class RowReader:
@@ -66,8 +81,8 @@ class RowReader:
         """Notes this row's cell as wrong."""
         self._problems.add(self._row.line, column, self.raw(column), expected)
 
-    def name(self, column: str, *, required: bool = False) -> str:
-        """A name or other text of at most 128 characters."""
+    def name(self, column: str, *, required: bool = False, in_address: bool = False) -> str:
+        """A name or other text of at most 128 characters; `in_address`: one by which things are found over HTTP."""
         text = self.raw(column)
         if not text:
             if required:
@@ -78,6 +93,8 @@ class RowReader:
             self.fault(column, "a text on one line, without invisible characters; type it anew")
         elif len(text) > MAX_NAME_LENGTH:
             self.fault(column, f"at most {MAX_NAME_LENGTH} characters")
+        elif in_address and (text in (".", "..") or text.endswith(_RESERVED_ENDS)):
+            self.fault(column, "another name: an address that ends so would mean something else")
         else:
             return text
         return ""
@@ -143,8 +160,19 @@ class RowReader:
             self.fault(column, "a date that exists")
             return None
 
-    def time(self, column: str, zone: ZoneInfo) -> datetime | None:
-        """A date (its first moment) or date and time, in UTC; local time of `zone` where no offset is written."""
+    def time(self, column: str, zone: tzinfo) -> datetime | None:
+        """A date (its first moment) or date and time, in UTC; local time of `zone` where no offset is written.
+
+        It lies between 1950 and a year from today.
+        """
+        time = self._moment(column, zone)
+        latest = datetime.now(UTC) + _AHEAD
+        if time is not None and not EARLIEST <= time <= latest:
+            self.fault(column, f"a date from 1950-01-01 to {latest:%Y-%m-%d}, a year from today")
+            return None
+        return time
+
+    def _moment(self, column: str, zone: tzinfo) -> datetime | None:
         text = self.raw(column)
         if not text:
             return None
@@ -172,13 +200,18 @@ class RowReader:
         return local.astimezone(UTC)
 
 
-def read_zone(time_zone: str) -> ZoneInfo:
-    """The time zone of that name. Raises InvalidInputError."""
+def read_zone(time_zone: str) -> tzinfo:
+    """The time zone of that IANA name, or the fixed offset (`+08:00`). Raises InvalidInputError."""
+    offset = _OFFSET.fullmatch(time_zone)
+    if offset and int(offset[2]) < 24 and int(offset[3]) < 60:
+        length = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
+        return timezone(length if offset[1] == "+" else -length)
     try:
         return ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInputError(
-            f"time zone {time_zone!r} is unknown; use an IANA name such as Asia/Shanghai or Europe/Madrid"
+            f"time zone {shown_value(time_zone)} is unknown; use an IANA name such as Asia/Shanghai or Europe/Madrid,"
+            " or an offset such as +08:00"
         ) from None
 
 

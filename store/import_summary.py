@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from metrology.errors import InvalidInputError
+from store.cells import shown_value
 from store.tables import Table
 
 _UTILITY_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -31,7 +32,8 @@ def check_utility(code: str) -> None:
     """Raises InvalidInputError if this can't be a utility's code."""
     if not _UTILITY_CODE.fullmatch(code):
         raise InvalidInputError(
-            f"utility {code!r}: use at most 63 letters (a-z), digits, dots, dashes and underscores, as in MQTT topics"
+            f"utility {shown_value(code)}: use at most 63 letters (a-z), digits, dots, dashes and underscores,"
+            " as in MQTT topics"
         )
 
 

@@ -67,7 +67,7 @@ def _parse(table: Table, problems: Problems) -> list[_ZoneRow]:
     has_parent = "parent" in table.columns
     for raw in table.rows:
         reader.start(raw)
-        code = reader.name("zone", required=True)
+        code = reader.name("zone", required=True, in_address=True)
         uncertainty = reader.positive("reference_uncertainty_pct", or_zero=True)
         row = _ZoneRow(
             line=raw.line,
@@ -77,7 +77,7 @@ def _parse(table: Table, problems: Problems) -> list[_ZoneRow]:
             interval_s=reader.integer("interval_s", 1, 86_400),
             reference_uncertainty_pct=None if uncertainty is None else float(uncertainty),
         )
-        if lines.setdefault(code, raw.line) != raw.line:
+        if code and lines.setdefault(code, raw.line) != raw.line:
             reader.fault("zone", f"each zone once; it stands in line {lines[code]}")
         rows.append(row)
     return rows
@@ -91,7 +91,7 @@ def _check_media(rows: list[_ZoneRow], state: RegistryState, problems: Problems)
             problems.add(row.line, "medium", row.medium, f"{known['medium']}, as this zone is registered")
         if row.parent and row.parent not in media:
             problems.add(row.line, "parent", row.parent, "a zone of this file or of the registry")
-        elif row.parent and media[row.parent] != row.medium:
+        elif row.parent and row.medium and media[row.parent] not in ("", row.medium):
             problems.add(row.line, "parent", row.parent, f"a zone of {row.medium}; this one is of {media[row.parent]}")
 
 
@@ -104,7 +104,7 @@ def _check_parents(rows: list[_ZoneRow], state: RegistryState, problems: Problem
         path = [row.code]
         while (parent := parents.get(path[-1], "")) and parent not in path:
             path.append(parent)
-        if parent == row.code:
+        if parent and parent == row.code:
             problems.add(
                 row.line, "parent", row.parent, f"no circle; these lie in each other: {' > '.join([*path, parent])}"
             )

@@ -1,7 +1,7 @@
 """Cells to values: what is accepted, and what a fault says."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -135,7 +135,48 @@ def test_columns_that_are_missing_or_misspelt_are_refused_and_others_ignored() -
         check_columns(table("a"), ["meter", "medium"], known)
 
 
-@pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd", "/etc/passwd"])
+@pytest.mark.parametrize("text", ["0001-01-01", "1949-12-31", "9999-12-31", "2500-01-01T00:00:00Z"])
+def test_dates_that_no_meter_can_have_are_faults(text: str) -> None:
+    value, faults = read(text, lambda reader: reader.time("x", UTC))
+    assert value is None
+    assert "expected a date from 1950-01-01 to " in faults[0]
+
+
+@pytest.mark.parametrize("days", [-1, 0, 364])
+def test_dates_up_to_a_year_ahead_are_plans(days: int) -> None:
+    day = (datetime.now(UTC) + timedelta(days=days)).date()
+    assert read(day.isoformat(), lambda reader: reader.time("x", UTC))[1] == []
+
+
+@pytest.mark.parametrize("name", [".", "..", "7/readings", "a/readings/downsampled"])
+def test_names_that_an_address_would_take_for_something_else_are_faults(name: str) -> None:
+    value, faults = read(name, lambda reader: reader.name("x", in_address=True))
+    assert value == ""
+    assert "another name" in faults[0]
+
+
+@pytest.mark.parametrize("name", ["ä/ö?#% x", "...", "readings", "a/../b"])
+def test_other_names_may_hold_what_they_like(name: str) -> None:
+    assert read(name, lambda reader: reader.name("x", in_address=True)) == (name, [])
+
+
+def test_a_long_value_is_shortened_in_its_fault() -> None:
+    _, faults = read("z" * 100_000, lambda reader: reader.name("x"))
+    assert len(faults[0]) < 200
+    assert "(100,000 characters)" in faults[0]
+    with pytest.raises(InvalidInputError) as caught:
+        read_zone("z" * 100_000)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "hours"), [("+08:00", 8), ("-0330", -3.5), ("+00:00", 0), ("Asia/Shanghai", 8), ("UTC", 0)]
+)
+def test_a_time_zone_is_a_name_or_an_offset(name: str, hours: float) -> None:
+    assert datetime(2026, 1, 1, tzinfo=read_zone(name)).utcoffset() == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd", "/etc/passwd", "+24:00", "+08:60", "+8", "+"])
 def test_an_unknown_time_zone_is_refused(name: str) -> None:
     with pytest.raises(InvalidInputError, match="is unknown; use an IANA name"):
         read_zone(name)
