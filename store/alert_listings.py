@@ -25,7 +25,8 @@ _PLACE = sql.SQL("""
         select sp.code as service_point, pz.code as zone
         from installation i
         join service_point sp on sp.service_point_id = i.service_point_id
-        left join zone_membership zm on zm.service_point_id = i.service_point_id and zm.during @> a.last_at
+        left join zone_membership zm on zm.service_point_id = i.service_point_id and zm.medium = i.medium
+            and zm.during @> a.last_at
         left join zone pz on pz.zone_id = zm.zone_id
         where i.meter_id = a.meter_id and i.during @> a.last_at
         limit 1
@@ -53,7 +54,7 @@ _IN_ZONE: Final = """
         select of_meter.alert_id
         from zone pz
         join zone_membership zm on zm.zone_id = pz.zone_id
-        join installation i on i.service_point_id = zm.service_point_id
+        join installation i on i.service_point_id = zm.service_point_id and i.medium = zm.medium
         join alert of_meter on of_meter.meter_id = i.meter_id
         where pz.code = %(zone)s and zm.during @> of_meter.last_at and i.during @> of_meter.last_at)"""
 

@@ -155,7 +155,7 @@ def refused_days(connection: Connection, zone_id: int, codes: Sequence[str]) -> 
 _BALANCED_METERS = """
     with own as (
         select i.meter_id, m.zone_id, i.role
-        from installation i join zone_membership m using (service_point_id)
+        from installation i join zone_membership m using (service_point_id, medium)
         where i.during && m.during and i.role in ('customer', 'reference')),
     pairs as (
         select meter_id, zone_id from own

@@ -137,7 +137,8 @@ def expected_spans(connection: Connection, meter_ids: Ids, from_at: datetime, un
             " greatest(r.whole_until, %s, coalesce(lower(i.during * m.during), '-infinity')) as from_at,"
             " least(%s, coalesce(upper(i.during * m.during), 'infinity')) as until_at, i.role = 'reference'"
             " from meter_route r join installation i using (meter_id)"
-            " join zone_membership m on m.service_point_id = i.service_point_id and m.during && i.during"
+            " join zone_membership m on m.service_point_id = i.service_point_id and m.medium = i.medium"
+            "  and m.during && i.during"
             " join zone z using (zone_id) where r.meter_id = any(%s) order by 1, 3",
             (from_at, until_at, _ints(meter_ids)),
             SPAN,

@@ -25,7 +25,8 @@ _METER_TABLES = sql.SQL("""
         select sp.code as service_point, i.role, z.code as zone
         from installation i
         join service_point sp on sp.service_point_id = i.service_point_id
-        left join zone_membership zm on zm.service_point_id = i.service_point_id and zm.during @> now()
+        left join zone_membership zm on zm.service_point_id = i.service_point_id and zm.medium = i.medium
+            and zm.during @> now()
         left join zone z on z.zone_id = zm.zone_id
         where i.meter_id = m.meter_id and i.during @> now()
         limit 1
@@ -48,7 +49,7 @@ _IN_ZONE: Final = """
         select i.meter_id
         from zone z
         join zone_membership zm on zm.zone_id = z.zone_id and zm.during @> now()
-        join installation i on i.service_point_id = zm.service_point_id and i.during @> now()
+        join installation i on i.service_point_id = zm.service_point_id and i.medium = zm.medium and i.during @> now()
         where z.code = %(zone)s)"""
 
 

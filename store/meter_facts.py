@@ -13,7 +13,8 @@ Connection = psycopg.Connection[Any]
 class InstallationFacts:
     """A stay of a meter at a service point in [start, end) [us since 1970]; None: open.
 
-    The predecessor is the meter that was last there before, in the same role, direction and phase.
+    The predecessor is the meter that was last there before, with the same medium, role, direction and
+    phase.
     """
 
     service_point: str
@@ -75,7 +76,7 @@ _INSTALLATIONS = """
         select m.serial, o.end_register_micro
         from installation o join meter m on m.meter_id = o.meter_id
         where o.service_point_id = i.service_point_id and o.meter_id <> i.meter_id
-          and o.role = i.role and o.direction = i.direction and o.phase = i.phase
+          and o.medium = i.medium and o.role = i.role and o.direction = i.direction and o.phase = i.phase
           and upper(o.during) <= lower(i.during)
         order by upper(o.during) desc limit 1) before on true
     where i.meter_id = any(%s)

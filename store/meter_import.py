@@ -11,6 +11,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
+from metrology.quantities import BASE_UNIT, format_micro
 from store.cells import Problems, read_zone
 from store.import_summary import ImportSummary, audit_detail, check_utility
 from store.meter_rows import ATTRIBUTES, MeterRow, parse_meter_rows
@@ -26,7 +27,7 @@ from store.registry_state import (
     write_placements,
 )
 from store.tables import Table
-from store.timelines import TimelineError
+from store.timelines import Stay, TimelineError
 
 Connection = psycopg.Connection[Any]
 
@@ -129,24 +130,53 @@ def _place(row: MeterRow, state: RegistryState, plan: _Plan, problems: Problems)
     placement = row.placement
     assert placement is not None
     try:
-        state.installations.place_meter(row.serial, placement)
+        stay = state.installations.place_meter(row.serial, placement)
+        _check_registers(row, stay, state, plan, problems)
         if placement.zone:
             medium = state.zones[placement.zone]["medium"] if placement.zone in state.zones else None
             medium = medium or plan.new_zones.setdefault(placement.zone, row.medium.value)
             if medium != row.medium:
                 problems.add(row.line, "zone", placement.zone, f"a zone of {row.medium}; this one is of {medium}")
-            state.memberships.place(placement.service_point, placement.zone, placement.zone_since)
+            state.memberships.place((placement.service_point, placement.medium), placement.zone, placement.zone_since)
     except TimelineError as error:
         value = placement.zone_since if error.column == "zone_since" else placement.start
         problems.add(row.line, error.column, "" if value is None else value.isoformat(), str(error))
 
 
+def _check_registers(row: MeterRow, stay: Stay, state: RegistryState, plan: _Plan, problems: Problems) -> None:
+    """A register lies below the value at which its meter begins anew: this one's, or the one's before it."""
+    placement = row.placement
+    assert placement is not None
+    registers = {"start_register": (placement.start_register_micro, row.serial)}
+    if placement.previous_end_register_micro is not None:
+        before = state.installations.before(stay)
+        assert before is not None  # the register was just put there
+        registers["previous_end_register"] = (placement.previous_end_register_micro, before.serial)
+    for column, (register_micro, serial) in registers.items():
+        modulus_micro = _modulus(serial, state, plan)
+        if register_micro is not None and modulus_micro is not None and register_micro >= modulus_micro:
+            problems.add(
+                row.line,
+                column,
+                f"{format_micro(register_micro)} {BASE_UNIT[row.medium]}",
+                f"less than {format_micro(modulus_micro)} {BASE_UNIT[row.medium]}, where meter {serial} begins anew",
+            )
+
+
+def _modulus(serial: str, state: RegistryState, plan: _Plan) -> int | None:
+    name = "register_modulus_micro"
+    new, known = plan.new_meters.get(serial), state.meters.get(serial, {})
+    attributes = new.attributes if new is not None else {**known, **plan.changed_meters.get(serial, {})}
+    value: int | None = attributes.get(name)
+    return value
+
+
 def _changed_serials(state: RegistryState, plan: _Plan) -> set[str]:
     """Registered meters of which anything changed: attributes, place, or their place's zone."""
-    moved = {membership.service_point for membership in state.memberships.touched()}
+    moved = {(membership.service_point, membership.medium) for membership in state.memberships.touched()}
     serials = {stay.serial for stay in state.installations.touched()} | plan.changed_meters.keys()
     for place, stays in state.installations.by_place.items():
-        if place.service_point in moved:
+        if (place.service_point, place.medium) in moved:
             serials |= {stay.serial for stay in stays if stay.end is None}
     return serials - plan.new_meters.keys()
 

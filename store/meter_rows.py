@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from metrology.quantities import MAX_REGISTER_MICRO, MICRO, UNITS, Medium, decimals_to_micro
 from store.cells import Problems, RowReader, check_columns
@@ -47,6 +46,7 @@ class Placement:
     """Where a row says the meter is: the place, since when, and the registers at the exchange."""
 
     service_point: str
+    medium: str
     role: str
     direction: str
     phase: str
@@ -69,7 +69,7 @@ class MeterRow:
     placement: Placement | None
 
 
-def parse_meter_rows(table: Table, zone: ZoneInfo, problems: Problems) -> tuple[list[MeterRow], list[str]]:
+def parse_meter_rows(table: Table, zone: tzinfo, problems: Problems) -> tuple[list[MeterRow], list[str]]:
     """The rows without faults, and the columns that are ignored; faults are noted in `problems`.
 
     `register_digits` counts the register's digits before the decimal point in `unit`; `rolls_over_at` says instead
@@ -81,14 +81,14 @@ def parse_meter_rows(table: Table, zone: ZoneInfo, problems: Problems) -> tuple[
     for raw in table.rows:
         before = problems.total
         reader.start(raw)
-        medium_name, serial = reader.choice("medium", _MEDIA), reader.name("meter", required=True)
+        medium_name, serial = reader.choice("medium", _MEDIA), reader.name("meter", required=True, in_address=True)
         if not medium_name:
             continue
         medium = Medium(medium_name)
         micro_per_unit = _micro_per_unit(reader, medium)
         described = _attributes(reader, micro_per_unit)
         attributes = {field: described[field] for field in given}
-        placement = _placement(reader, zone, micro_per_unit)
+        placement = _placement(reader, medium, zone, micro_per_unit)
         if problems.total == before:
             rows.append(MeterRow(raw.line, serial, medium, attributes, placement))
     return rows, ignored
@@ -130,6 +130,9 @@ def _resolution(reader: RowReader, micro_per_unit: Fraction) -> int:
 def _modulus(reader: RowReader, micro_per_unit: Fraction) -> int | None:
     digits = reader.integer("register_digits", 1, 12)
     if not reader.raw("rolls_over_at"):
+        if digits is not None and 10**digits * micro_per_unit > MAX_REGISTER_MICRO:
+            reader.fault("register_digits", "fewer digits, or a smaller unit: no register can be stored that far")
+            return None
         return None if digits is None else round(10**digits * micro_per_unit)
     if digits is not None:
         reader.fault("rolls_over_at", "nothing, since register_digits says where the register begins anew")
@@ -144,7 +147,7 @@ def _modulus(reader: RowReader, micro_per_unit: Fraction) -> int | None:
     return int(micro)
 
 
-def _placement(reader: RowReader, zone: ZoneInfo, micro_per_unit: Fraction) -> Placement | None:
+def _placement(reader: RowReader, medium: Medium, zone: tzinfo, micro_per_unit: Fraction) -> Placement | None:
     service_point = reader.name("service_point")
     if not service_point:
         for column in _PLACE_COLUMNS:
@@ -154,6 +157,7 @@ def _placement(reader: RowReader, zone: ZoneInfo, micro_per_unit: Fraction) -> P
     multiplier = reader.positive("multiplier", Decimal(1))
     return Placement(
         service_point=service_point,
+        medium=medium.value,
         role=reader.choice("role", ROLES, "customer"),
         direction=reader.choice("direction", DIRECTIONS, "import"),
         phase=reader.choice("phase", PHASES, "123"),
@@ -171,7 +175,7 @@ def _register(reader: RowReader, column: str, micro_per_unit: Fraction) -> int |
     if not text:
         return None
     micro, bad = decimals_to_micro([text], micro_per_unit)
-    if bad[0]:
-        reader.fault(column, "a register in the row's unit")
+    if bad[0] or micro[0] < 0:
+        reader.fault(column, "a register of at least 0 in the row's unit")
         return None
     return int(micro[0])

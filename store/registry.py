@@ -169,7 +169,7 @@ def zones_of_meters(connection: Connection, meter_ids: Sequence[int]) -> list[in
     rows = connection.execute(
         "with recursive around (zone_id, parent_zone_id) as ("
         " select z.zone_id, z.parent_zone_id from zone z where z.zone_id in ("
-        "  select m.zone_id from installation i join zone_membership m using (service_point_id)"
+        "  select m.zone_id from installation i join zone_membership m using (service_point_id, medium)"
         "  where i.meter_id = any(%s) and i.during && m.during)"
         " union select z.zone_id, z.parent_zone_id from zone z join around a on z.zone_id = a.parent_zone_id)"
         " select zone_id from around order by zone_id",
@@ -198,7 +198,8 @@ def _load_members(connection: Connection, zone_id: int) -> tuple[ZoneMember, ...
             " select m.zone_id, (extract(epoch from lower(m.during * i.during)) * 1000000)::bigint,"
             " (extract(epoch from upper(m.during * i.during)) * 1000000)::bigint, {}"
             " from inside join zone_membership m using (zone_id)"
-            " join installation i on i.service_point_id = m.service_point_id and i.during && m.during"
+            " join installation i on i.service_point_id = m.service_point_id and i.medium = m.medium"
+            "  and i.during && m.during"
             " join service_point p on p.service_point_id = i.service_point_id"
             " order by i.meter_id, lower(m.during * i.during) nulls first"
         ).format(_INSTALLATION),

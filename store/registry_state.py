@@ -46,18 +46,18 @@ def load_state(connection: Connection, utility: str) -> RegistryState:
 
 def _load_stays(connection: Connection, utility_id: int, installations: Installations) -> None:
     rows = connection.execute(
-        "select i.installation_id, m.serial, p.code, i.role, i.direction, i.phase, lower(i.during), upper(i.during),"
-        " i.multiplier, i.start_register_micro, i.end_register_micro"
+        "select i.installation_id, m.serial, p.code, i.medium, i.role, i.direction, i.phase, lower(i.during),"
+        " upper(i.during), i.multiplier, i.start_register_micro, i.end_register_micro"
         " from installation i join meter m using (meter_id) join service_point p using (service_point_id)"
         " where m.utility_id = %s order by lower(i.during) nulls first",
         (utility_id,),
     )
-    for row_id, serial, code, role, direction, phase, start, end, multiplier, start_micro, end_micro in rows:
+    for row_id, serial, code, medium, role, direction, phase, start, end, multiplier, start_micro, end_micro in rows:
         installations.add(
             Stay(
                 row_id=row_id,
                 serial=serial,
-                place=Place(code, role, direction, phase),
+                place=Place(code, medium, role, direction, phase),
                 start=start,
                 end=end,
                 multiplier=multiplier,
@@ -69,13 +69,15 @@ def _load_stays(connection: Connection, utility_id: int, installations: Installa
 
 def _load_memberships(connection: Connection, utility_id: int, memberships: Memberships) -> None:
     rows = connection.execute(
-        "select m.zone_membership_id, p.code, z.code, lower(m.during), upper(m.during)"
+        "select m.zone_membership_id, p.code, m.medium, z.code, lower(m.during), upper(m.during)"
         " from zone_membership m join zone z using (zone_id) join service_point p using (service_point_id)"
         " where z.utility_id = %s order by lower(m.during) nulls first",
         (utility_id,),
     )
-    for row_id, service_point, zone, start, end in rows:
-        memberships.add(Membership(row_id=row_id, service_point=service_point, zone=zone, start=start, end=end))
+    for row_id, service_point, medium, zone, start, end in rows:
+        memberships.add(
+            Membership(row_id=row_id, service_point=service_point, medium=medium, zone=zone, start=start, end=end)
+        )
 
 
 def ensure_utility(connection: Connection, state: RegistryState, utility: str) -> int:
@@ -103,13 +105,13 @@ def write_placements(connection: Connection, state: RegistryState, utility_id: i
     meters = _ids(connection, "select serial, meter_id from meter where utility_id = %s", utility_id)
     zones = _ids(connection, "select code, zone_id from zone where utility_id = %s", utility_id)
     points = _service_points(
-        connection, utility_id, {*(s.place[0] for s in stays), *(m.service_point for m in memberships)}
+        connection, utility_id, {*(s.place.service_point for s in stays), *(m.service_point for m in memberships)}
     )
     stay_rows = [
         (
             s.row_id,
             meters[s.serial],
-            points[s.place[0]],
+            points[s.place.service_point],
             *s.place[1:],
             s.multiplier,
             TimestamptzRange(s.start, s.end),
@@ -121,6 +123,7 @@ def write_placements(connection: Connection, state: RegistryState, utility_id: i
     columns = (
         "meter_id",
         "service_point_id",
+        "medium",
         "role",
         "direction",
         "phase",
@@ -131,11 +134,11 @@ def write_placements(connection: Connection, state: RegistryState, utility_id: i
     )
     _replace(connection, "installation", "installation_id", columns, stay_rows)
     member_rows = [
-        (m.row_id, zones[m.zone], points[m.service_point], TimestamptzRange(m.start, m.end)) for m in memberships
+        (m.row_id, zones[m.zone], points[m.service_point], m.medium, TimestamptzRange(m.start, m.end))
+        for m in memberships
     ]
-    _replace(
-        connection, "zone_membership", "zone_membership_id", ("zone_id", "service_point_id", "during"), member_rows
-    )
+    member_columns = ("zone_id", "service_point_id", "medium", "during")
+    _replace(connection, "zone_membership", "zone_membership_id", member_columns, member_rows)
 
 
 def _replace(

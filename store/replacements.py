@@ -44,7 +44,7 @@ _DUE = sql.SQL("""
     join service_point sp on sp.service_point_id = i.service_point_id
     left join lateral (
         select code from zone_membership zm join zone on zone.zone_id = zm.zone_id
-        where zm.service_point_id = i.service_point_id
+        where zm.service_point_id = i.service_point_id and zm.medium = i.medium
             and coalesce(lower(zm.during) < %(moment)s, true) and coalesce(upper(zm.during) >= %(moment)s, true)
         limit 1
     ) z on true

@@ -1,7 +1,9 @@
 """Who was where when: installations of meters at places, and service points in zones. Pure: no database.
 
-A place is a service point with role, direction and phase; it holds one meter at a time. Intervals are half-open, None
-is without bound. Changes are made to the objects, which remember what they were: `touched` tells which to write.
+A place is a service point with medium, role, direction and phase; it holds one meter at a time: a dwelling's water, gas
+and electricity meters don't exchange each other. A service point lies in one zone of each medium. Intervals are
+half-open, None is without bound. Changes are made to the objects, which remember what they were: `touched` tells which
+to write.
 """
 
 from collections import defaultdict
@@ -26,15 +28,16 @@ class TimelineError(InvalidInputError):
 
 
 class Place(NamedTuple):
-    """A service point's code with role, direction and phase."""
+    """A service point's code with medium, role, direction and phase."""
 
     service_point: str
+    medium: str
     role: str
     direction: str
     phase: str
 
     def __str__(self) -> str:
-        return f"service point {self.service_point} ({self.role}, {self.direction}, phase {self.phase})"
+        return f"service point {self.service_point} ({self.medium}, {self.role}, {self.direction}, phase {self.phase})"
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -74,9 +77,10 @@ class Stay(_Tracked):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Membership(_Tracked):
-    """A service point in a zone."""
+    """A service point in a zone of a medium."""
 
     service_point: str
+    medium: str
     zone: str
 
 
@@ -115,7 +119,7 @@ class Installations:
 
         Raises TimelineError if the place or the meter is taken at that time.
         """
-        place = Place(placement.service_point, placement.role, placement.direction, placement.phase)
+        place = Place(placement.service_point, placement.medium, placement.role, placement.direction, placement.phase)
         stay, neighbours = self._stay_meant(serial, place, placement.start), list[Stay]()
         if stay is None:
             stay = self._install(serial, place, placement.start)
@@ -169,10 +173,14 @@ class Installations:
         return neighbours
 
     def _close_register(self, stay: Stay, register_micro: int) -> None:
-        before = next((s for s in self.by_place[stay.place] if s.end is not None and s.end == stay.start), None)
+        before = self.before(stay)
         if before is None:
             raise TimelineError("previous_end_register", "nothing: no meter was at this place before")
         before.set(end_register_micro=register_micro)
+
+    def before(self, stay: Stay) -> Stay | None:
+        """The stay at the same place that ended where this one begins."""
+        return next((s for s in self.by_place[stay.place] if s.end is not None and s.end == stay.start), None)
 
     def _refuse_overlap(self, stay: Stay) -> None:
         around = [*self.by_place[stay.place], *self.by_meter[stay.serial]]
@@ -197,30 +205,30 @@ def _iso(time: datetime | None) -> str:
 
 @dataclass(slots=True)
 class Memberships:
-    """In which zone each service point of a utility lies."""
+    """In which zone of each medium the service points of a utility lie."""
 
-    by_service_point: dict[str, list[Membership]] = field(default_factory=lambda: defaultdict(list))
+    by_point: dict[tuple[str, str], list[Membership]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, membership: Membership) -> None:
         """Takes in a membership that is known or was just made."""
-        self.by_service_point[membership.service_point].append(membership)
+        self.by_point[membership.service_point, membership.medium].append(membership)
 
-    def place(self, service_point: str, zone: str, since: datetime | None) -> None:
-        """Puts the service point into the zone from `since` on (None: as far as is known, always).
+    def place(self, point: tuple[str, str], zone: str, since: datetime | None) -> None:
+        """Puts (service point, medium) into the zone from `since` on (None: as far as is known, always).
 
         Raises TimelineError where it lies in another zone and no date says when that changed.
         """
-        known = self.by_service_point[service_point]
+        known = self.by_point[point]
         if any(m.zone == zone and (since is None or m.start == since) for m in known):
             return
         current = next((m for m in known if m.end is None), None)
         if current is None:
-            self.add(Membership(row_id=None, service_point=service_point, zone=zone, start=since, end=None))
+            self._begin(point, zone, since)
             return
         if since is None:
             raise TimelineError(
                 "zone_since",
-                f"a date: service point {service_point} lies in zone {current.zone}; say since when it changed",
+                f"a date: service point {point[0]} lies in zone {current.zone}; say since when it changed",
             )
         before = next((m for m in known if m.end is not None and m.end == current.start), None)
         corrected = before if current.zone == zone else current
@@ -233,8 +241,11 @@ class Memberships:
         if current.zone == zone:
             current.set(start=since)
         else:
-            self.add(Membership(row_id=None, service_point=service_point, zone=zone, start=since, end=None))
+            self._begin(point, zone, since)
+
+    def _begin(self, point: tuple[str, str], zone: str, since: datetime | None) -> None:
+        self.add(Membership(row_id=None, service_point=point[0], medium=point[1], zone=zone, start=since, end=None))
 
     def touched(self) -> list[Membership]:
         """The memberships that are new or were changed."""
-        return [m for known in self.by_service_point.values() for m in known if m.touched]
+        return [m for known in self.by_point.values() for m in known if m.touched]

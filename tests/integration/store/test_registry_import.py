@@ -8,7 +8,10 @@ import psycopg
 import pytest
 
 from metrology.errors import InvalidInputError
+from store.assessments import balanced_meters
 from store.errors import ImportRefusedError
+from store.listings import MeterFilter, find_meter, list_meters
+from store.meter_facts import load_meter_records
 from store.registry import (
     Installation,
     Zone,
@@ -82,6 +85,98 @@ def test_a_register_that_does_not_count_in_tens_rolls_over_where_the_file_says(c
     ):
         with pytest.raises(InvalidInputError, match=place):
             meters(connection, header + row)
+
+
+DWELLING = """\
+meter,medium,unit,resolution,service_point,zone,installed_on
+W1,water,m3,0.001,P1,Z2,2024-01-01
+R,water,m3,0.001,PR,Z2,2024-01-01
+"""
+
+
+def test_meters_of_different_media_share_a_service_point(connection: Connection) -> None:
+    meters(connection, DWELLING)
+    gas = "meter,medium,unit,resolution,service_point,installed_on\nG1,gas,m3,0.001,P1,2026-03-01\n"
+    assert counts(meters(connection, gas)) == (1, 0, 0)
+    assert [stay.end_us for stay in stays(connection, "W1", "G1")] == [None, None]
+    water, gas_id = zone_named(connection, "Z2"), meter_id(connection, "G1")
+    assert gas_id not in {m.installation.meter_id for m in water.members}
+    assert zones_of_meters(connection, [gas_id]) == []
+    assert gas_id not in set(balanced_meters(connection)["meter_id"])
+    assert {row["serial"] for row in list_meters(connection, MeterFilter(zone="Z2"), None, 10)} == {"W1", "R"}
+    assert [(find_meter(connection, "w", serial) or {})["zone"] for serial in ("W1", "G1")] == ["Z2", None]
+
+
+def test_a_service_point_lies_in_a_zone_of_each_medium_and_an_exchange_keeps_to_its_own(connection: Connection) -> None:
+    meters(connection, DWELLING)
+    head = "meter,medium,unit,resolution,service_point,zone,installed_on,previous_end_register\n"
+    assert counts(meters(connection, head + "G1,gas,m3,0.001,P1,GZ,2024-03-01,\n")) == (1, 0, 0)
+    assert counts(meters(connection, head + "G2,gas,m3,0.001,P1,GZ,2026-03-01,7\n")) == (1, 1, 0)
+    water, old, new = stays(connection, "W1", "G1", "G2")
+    assert (water.end_us, old.end_us, new.end_us) == (None, new.start_us, None)
+    assert old.end_register_micro == 7_000_000
+    assert [m.installation.meter_id for m in zone_named(connection, "GZ").members] == [old.meter_id, new.meter_id]
+    predecessor = load_meter_records(connection, [new.meter_id])[0].installations[0].predecessor_serial
+    assert predecessor == "G1"
+    assert counts(meters(connection, DWELLING)) == (0, 0, 2)
+
+
+def test_the_database_keeps_places_apart_by_the_meters_medium_whatever_the_writer_says(connection: Connection) -> None:
+    meters(connection, DWELLING)
+    meters(connection, "meter,medium,unit,resolution\nW9,water,m3,0.001\nG9,gas,m3,0.001\n")
+    place = (
+        "insert into installation (meter_id, service_point_id, role, during, medium)"
+        " select %s, service_point_id, 'customer', tstzrange('2025-01-01Z', null), %s from service_point"
+        " where code = 'P1'"
+    )
+    connection.execute(place, (meter_id(connection, "G9"), "water"))
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        connection.execute(place, (meter_id(connection, "W9"), "gas"))
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        (
+            "X,P9,,customer,water,m3,1,1,,2024-01-05,5,-5,",
+            "column start_register: '-5'; expected a register of at least 0",
+        ),
+        (
+            "X,P9,,customer,water,m3,1,1,,2024-01-05,3,5000,",
+            "column start_register: '5000 m3'; expected less than 1000 m3",
+        ),
+        (
+            "X,P1,,customer,water,m3,1,1,,2024-01-05,8,,99999999",
+            "'99999999 m3'; expected less than 100000 m3, where meter 0",
+        ),
+        ("0001,P1,,customer,water,L,1,1,,2020-01-05,5,100000,", "'100 m3'; expected less than 100 m3"),
+        ("X,P9,,customer,water,m3,1,1,,0001-01-01,5,,", "column installed_on: '0001-01-01'; expected a date"),
+        ("X,P9,,customer,water,m3,1,1,,9999-12-31,5,,", "column installed_on: '9999-12-31'; expected a date from 1950"),
+        ("..,,,,water,m3,1,,,,,,", "column meter: '..'; expected another name"),
+        ("Vd,,,,electricity,MWh,1000,,,,12,,", "column register_digits: '12'; expected fewer digits"),
+    ],
+)
+def test_registers_and_dates_are_checked_against_what_a_meter_can_show(
+    connection: Connection, row: str, fault: str
+) -> None:
+    head = (
+        "meter,service_point,zone,role,medium,unit,resolution,multiplier,lot,installed_on,register_digits,"
+        "start_register,previous_end_register\n"
+    )
+    meters(connection, TWO_METERS)  # the meter 0001 at P1 has 8 digits of litres, hence 5 of m3
+    with pytest.raises(ImportRefusedError) as caught:
+        meters(connection, f"{head}{row}\n")
+    assert caught.value.total == 1
+    assert caught.value.problems[0].startswith("line 2, column ")
+    assert fault in caught.value.problems[0]
+
+
+def test_a_register_is_checked_against_the_digits_on_record(connection: Connection) -> None:
+    meters(connection, TWO_METERS)
+    head = "meter,service_point,medium,unit,resolution,installed_on,start_register\n"
+    with pytest.raises(ImportRefusedError, match="expected less than 100000 m3, where meter 0001 begins anew"):
+        meters(connection, head + "0001,P1,water,L,1,2020-01-05,100000000\n")
+    meters(connection, head + "0001,P1,water,L,1,2020-01-05,99999999\n")
 
 
 def test_a_first_import_registers_everything_the_file_names(connection: Connection) -> None:
@@ -254,6 +349,16 @@ def test_zones_that_can_not_be_are_refused(connection: Connection, text: str, fa
         zones(connection, f"zone,medium,parent\n{text}\n")
     assert fault in str(caught.value)
     assert len(list_zones(connection)) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "column"), [("\u200b,water", "zone"), (f"{'z' * 200},water", "zone"), ("A,steam", "medium")]
+)
+def test_a_zone_with_one_fault_is_told_one_fault(connection: Connection, row: str, column: str) -> None:
+    with pytest.raises(ImportRefusedError) as caught:
+        zones(connection, f"zone,medium\n{row}\n")
+    assert caught.value.total == 1
+    assert f"column {column}: " in caught.value.problems[0]
 
 
 def test_a_circle_through_registered_zones_is_refused(connection: Connection) -> None:

@@ -19,6 +19,7 @@ def year(number: int | None) -> datetime | None:
 def placement(point: str, start: int | None, **values: Any) -> Placement:
     fields: dict[str, Any] = {
         "service_point": point,
+        "medium": "water",
         "role": "customer",
         "direction": "import",
         "phase": "123",
@@ -36,7 +37,7 @@ def known(*stays: tuple[str, str, int | None, int | None]) -> Installations:
     """Installations as the database holds them: serial, service point, start, end."""
     installations = Installations()
     for row_id, (serial, point, start, end) in enumerate(stays):
-        place = Place(point, "customer", "import", "123")
+        place = Place(point, "water", "customer", "import", "123")
         installations.add(Stay(row_id=row_id, serial=serial, place=place, start=year(start), end=year(end)))
     return installations
 
@@ -97,11 +98,20 @@ def test_a_meter_may_come_back() -> None:
     assert spans(installations) == [("A", "P", 1, 5), ("B", "P", 5, 8), ("A", "P", 8, None)]
 
 
-def test_roles_directions_and_phases_are_places_of_their_own() -> None:
+def test_media_roles_directions_and_phases_are_places_of_their_own() -> None:
     installations = known(("A", "P", 1, None))
-    for serial, values in {"B": {"role": "check"}, "C": {"direction": "export"}, "D": {"phase": "1"}}.items():
-        installations.place_meter(serial, placement("P", 1, **values))
-    assert len(installations.touched()) == 3
+    apart = {"B": {"role": "check"}, "C": {"direction": "export"}, "D": {"phase": "1"}, "E": {"medium": "gas"}}
+    for serial, values in apart.items():
+        installations.place_meter(serial, placement("P", 2, **values))
+    assert len(installations.touched()) == 4
+    assert installations.by_meter["A"][0].end is None
+
+
+def test_a_service_point_lies_in_a_zone_of_each_medium() -> None:
+    memberships = members(("Z", None, None))
+    memberships.place(("P", "gas"), "G", None)
+    assert [(m.zone, m.medium) for m in memberships.touched()] == [("G", "gas")]
+    assert zones(memberships) == [("Z", None, None)]
 
 
 @pytest.mark.parametrize(
@@ -161,12 +171,14 @@ def test_no_meter_is_at_two_places_and_no_place_holds_two_meters(rows: list[tupl
 def members(*rows: tuple[str, int | None, int | None]) -> Memberships:
     memberships = Memberships()
     for row_id, (zone, start, end) in enumerate(rows):
-        memberships.add(Membership(row_id=row_id, service_point="P", zone=zone, start=year(start), end=year(end)))
+        memberships.add(
+            Membership(row_id=row_id, service_point="P", medium="water", zone=zone, start=year(start), end=year(end))
+        )
     return memberships
 
 
 def zones(memberships: Memberships) -> list[tuple[str, int | None, int | None]]:
-    return [(m.zone, number(m.start), number(m.end)) for m in memberships.by_service_point["P"]]
+    return [(m.zone, number(m.start), number(m.end)) for m in memberships.by_point["P", "water"]]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +196,7 @@ def zones(memberships: Memberships) -> list[tuple[str, int | None, int | None]]:
 )
 def test_a_service_point_changes_its_zone_at_a_date(before: Any, zone: str, since: int | None, after: Any) -> None:
     memberships = members(*before)
-    memberships.place("P", zone, year(since))
+    memberships.place(("P", "water"), zone, year(since))
     assert zones(memberships) == after
     assert [m.zone for m in memberships.touched()] == [m[0] for m in after if m not in before]
 
@@ -192,5 +204,5 @@ def test_a_service_point_changes_its_zone_at_a_date(before: Any, zone: str, sinc
 @pytest.mark.parametrize(("since", "message"), [(None, "lies in zone Y; say since when"), (2, "a date after 2003-")])
 def test_a_change_of_zone_without_a_possible_date_is_refused(since: int | None, message: str) -> None:
     with pytest.raises(TimelineError, match=message) as caught:
-        members(("X", None, 3), ("Y", 3, None)).place("P", "W", year(since))
+        members(("X", None, 3), ("Y", 3, None)).place(("P", "water"), "W", year(since))
     assert caught.value.column == "zone_since"
