@@ -49,6 +49,9 @@ fuzz: dev  ## fuzz every codec with atheris, guided by coverage; SECONDS=120, CO
 	    .venv-fuzz/bin/python tests/fuzz/fuzz_codecs.py --seconds $(or $(SECONDS),120) $(CODECS); \
 	else echo "skipped: no wheel of atheris for this system can be had; the property tests of make test remain"; fi
 
+bench-repair: dev  ## readings collected and clocks, with and without the repair of gaps
+	$(PY) tests/benchmarks/bench_gap_repair.py
+
 docs: dev  ## write the generated pages anew
 	$(PY) scripts/generate_docs.py
 
@@ -76,4 +79,4 @@ clean:  ## remove what the commands made, the demo's data included
 	@if [ -x $(PY) ]; then $(PY) -m meterproof.embedded; fi
 	rm -rf .venv .venv-fuzz .cache var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help demo test test-timescale test-slow lint bench-metrology bench-store bench-gateway bench-brokers bench-memory docs lock runtime dev browser mosquitto clean
+.PHONY: help demo test test-timescale test-slow lint bench-metrology bench-store bench-gateway bench-repair bench-brokers bench-memory docs lock runtime dev browser mosquitto clean

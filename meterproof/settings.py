@@ -20,6 +20,10 @@ from verifier.settings import VerifierSettings
 
 DEFAULT_FILE = Path("meterproof.toml")
 PREFIX = "METERPROOF_"
+# Variables of the same prefix that scripts and tests of the project use.
+_OTHER_VARIABLES = frozenset(
+    PREFIX + name for name in ("CACHE", "CHROMIUM", "MOSQUITTO", "RENEW_SNAPSHOT", "TEST_DSN", "VENV")
+)
 
 
 class SettingsError(InvalidInputError):
@@ -116,6 +120,8 @@ def load_settings(file: Path | None) -> Settings:
 def _check_file(file: Path) -> None:
     try:
         tomllib.loads(file.read_text(encoding="utf-8"))
+        if file.read_bytes().startswith(b"\xef\xbb\xbf"):
+            raise SettingsError(f"settings file {file}: begins with a byte order mark; save it as UTF-8 without one")
     except OSError as error:
         raise SettingsError(f"settings file {file}: {error.strerror}; name an existing TOML file") from None
     except UnicodeDecodeError as error:
@@ -127,11 +133,14 @@ def _check_file(file: Path) -> None:
 def _check_environment() -> None:
     """A mistyped section would be silently ignored otherwise."""
     for name in os.environ:
-        if name.startswith(PREFIX) and "__" in name:
-            section = name[len(PREFIX) :].split("__")[0].lower()
-            if section not in Settings.model_fields:
-                known = ", ".join(Settings.model_fields)
-                raise SettingsError(f"environment variable {name}: no section {section!r}; use one of {known}")
+        if not name.startswith(PREFIX) or name in _OTHER_VARIABLES:
+            continue
+        if "__" not in name:
+            raise SettingsError(f"environment variable {name} means nothing; settings are {PREFIX}SECTION__NAME")
+        section = name[len(PREFIX) :].split("__")[0].lower()
+        if section not in Settings.model_fields:
+            known = ", ".join(Settings.model_fields)
+            raise SettingsError(f"environment variable {name}: no section {section!r}; use one of {known}")
 
 
 def _describe(error: ValidationError, file: Path | None) -> str:
@@ -144,5 +153,6 @@ def _describe(error: ValidationError, file: Path | None) -> str:
         secret = any(word in place for word in ("password", "dsn", "key", "token"))
         value = "" if isinstance(shown, dict) or secret else f" = {shown!r}"
         message = "no such setting" if problem["type"] == "extra_forbidden" else problem["msg"]
+        message = message.removeprefix("Value error, ")
         lines.append(f"  {place}{value}: {message}")
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """How a foreign file of readings is to be read: the mapping, a TOML file beside it."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -46,6 +47,9 @@ class Columns(_Model):
     unit: str | None = Field(default=None, description="the column of the unit, instead of one unit for all")
 
 
+_DIRECTIVES = frozenset("aAbBcdfGHIjmMpSuUVwWxXyYzZ%")  # of datetime.strptime
+
+
 class TimeFormat(_Model):
     """How times are written and in which zone."""
 
@@ -63,6 +67,12 @@ class TimeFormat(_Model):
         if self.format not in ("iso8601", "unix_s", "unix_ms") and "%" not in self.format:
             raise ValueError(
                 f"time format {self.format!r} is none of iso8601, unix_s, unix_ms and no pattern such as %Y-%m-%d %H:%M"
+            )
+        unknown = set(re.findall(r"%(.?)", self.format)) - _DIRECTIVES
+        if unknown:
+            shown = ", ".join(f"%{letter}" for letter in sorted(unknown))
+            raise ValueError(
+                f"time format {self.format!r}: {shown} is no directive of strptime; e.g. %d/%m/%Y %H:%M:%S"
             )
         return self
 

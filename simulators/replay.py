@@ -31,6 +31,7 @@ ROW: Final = np.dtype(
 )
 _MAX_STATUS: Final = 2**15 - 1
 _SHOWN: Final = 120
+_LONGEST_SERIAL: Final = 128  # as in the registry
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,10 +107,13 @@ def load_replay(
     for block in read_blocks(path, mapping.file, loader.wanted, block_bytes):
         loader.add(block)
     rows, rejects = loader.finish()
+    # A serial that stands in rejected lines only is nobody's.
+    used, rows["meter"] = np.unique(rows["meter"], return_inverse=True)
+    serials = list(loader.serials)
     return ReplayPlan(
         source=path.name,
         sender=Sender(mapping.utility, mapping.gateway, mapping.medium, encoding),
-        serials=tuple(loader.serials),
+        serials=tuple(serials[i] for i in used),
         rows=rows,
         rejects=tuple(sorted(rejects, key=lambda reject: reject.line)),
         readings_per_message=readings_per_message,
@@ -135,7 +139,7 @@ class _Loader:
         refused = _Refused(block)
         meters = block.columns[columns.meter]
         meter, empty = self._meter_indices(meters)
-        refused.add(columns.meter, empty, "is empty; expected a meter's serial")
+        refused.add(columns.meter, empty, f"is no serial; expected 1 to {_LONGEST_SERIAL} printable characters")
         times = parse_times(block.columns[columns.observed_at], time_format.format)
         refused.add(columns.observed_at, times.bad, f"is no time of the form {time_format.format} from 1970 to 2199")
         register = self._registers(block, refused)
@@ -154,7 +158,10 @@ class _Loader:
         encoded = pc.dictionary_encode(pc.fill_null(meters.cast(pa.string()), ""))
         names = encoded.dictionary.to_pylist()
         index = np.array([self.serials.setdefault(name, len(self.serials)) for name in names], dtype=np.int32)
-        blank = np.array([not name.strip() for name in names], dtype=np.bool_)
+        blank = np.array(
+            [not name.strip() or not name.isprintable() or len(name) > _LONGEST_SERIAL for name in names],
+            dtype=np.bool_,
+        )
         codes = np.asarray(encoded.indices)
         return index[codes], blank[codes]
 

@@ -22,7 +22,7 @@ from meterproof.commands.replay import publisher_broker
 from meterproof.console import err
 from meterproof.embedded.postgres import EmbeddedServerError
 from meterproof.embedded.process import free_port, is_listening
-from meterproof.embedded.runtime import embedded_servers
+from meterproof.embedded.runtime import check_servers, embedded_servers
 from meterproof.settings import Settings
 from metrology.errors import MeterproofError
 from simulators.broken import broken_messages
@@ -71,7 +71,8 @@ def demo(
             conn.commit()
         port = running.api.port
         if port == 0 or is_listening(port):
-            port = free_port()
+            taken, port = port, free_port()
+            err.print(f"port {taken} is taken: the console listens on {port}" if taken else f"the console: port {port}")
         children = stack.enter_context(
             _roles(running, context.parent.params["config"] if context.parent else None, port)
         )
@@ -170,6 +171,7 @@ class _Demo:
         for name, child in self.children.items():
             if child.poll() is not None:
                 raise DemoError(f"the {name} ended with exit code {child.returncode}; its message is above")
+        check_servers(self.settings)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from store.readings import read_conflicts, read_meter_readings
 from store.registry import load_identities
 
 _ALL_TIMES_US = (-(2**62), 2**62)
+_SHOWN = 3  # rejected lines that are printed
 
 
 class IncompleteError(MeterproofError):
@@ -53,10 +54,9 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Publish a file's readings into the running system, wait until all are verified, and account for every line."""
+    if rejects is not None and rejects.resolve() in (file.resolve(), mapping.resolve()):
+        raise InvalidInputError(f"--rejects {rejects} would overwrite the input; name another file")
     plan = load_replay(file, load_mapping(mapping), readings_per_message=readings_per_message)
-    if rejects is not None:
-        with rejects.open("w", encoding="utf-8", newline="") as stream:
-            plan.write_rejects(stream)
     settings = find_servers(context.obj)
     if settings.mqtt is None:
         raise InvalidInputError("the section mqtt is not set; name the broker in mqtt.url and mqtt.client_id")
@@ -65,18 +65,47 @@ def replay(
         before = _held(conn, plan, meter_ids)
         begun_seq = system_progress(conn).commit_seq
         conn.commit()
+    if rejects is not None:
+        _write_rejects(plan, rejects)
     options = PublishOptions(readings_per_s=pace)
     result = _run(settings, settings.mqtt, plan, meter_ids, begun_seq, options, timeout_s)
     figures = _figures(settings, plan, before, result)
     if as_json:
         print_json(figures)
     else:
-        print_figures(f"{plan.source}: every line accounted for", figures["accounting"])
+        title = "every line accounted for" if result.accounting.complete else "INCOMPLETE: not every line has arrived"
+        print_figures(f"{plan.source}: {title}", figures["accounting"])
         print_figures("run", figures["run"])
         print_figures("findings in force on these meters", figures["findings"])
-    if not result.accounting.complete:
-        missing = f"{result.accounting.missing:,} lines missing, {result.accounting.pending:,} waiting"
-        raise IncompleteError(f"{plan.source}: {missing} after {timeout_s:g} s without progress")
+    _judge(plan, result.accounting, timeout_s)
+
+
+def _judge(plan: ReplayPlan, accounting: Accounting, timeout_s: float) -> None:
+    """Say what was rejected. Raises where lines are missing, or where not one could be used."""
+    for reject in plan.rejects[:_SHOWN]:
+        place = f"line {reject.line}, column {reject.column}: {reject.value!r}"
+        err.print(f"rejected: {place} {reject.reason}", style="yellow", markup=False)
+    if len(plan.rejects) > _SHOWN:
+        err.print(f"... and {len(plan.rejects) - _SHOWN:,} more lines; --rejects FILE lists all", style="yellow")
+    if accounting.quarantined:
+        err.print(
+            f"{accounting.quarantined:,} lines are in quarantine; `meterproof quarantine list` says why", style="yellow"
+        )
+    if not accounting.complete:
+        missing = f"{accounting.missing:,} lines missing, {accounting.pending:,} waiting"
+        raise IncompleteError(f"{plan.source}: {missing} after {timeout_s:g} s without progress; does the gateway run?")
+    if accounting.lines and accounting.rejected == accounting.lines:
+        raise InvalidInputError(
+            f"{plan.source}: not one of {accounting.lines:,} lines could be used; see the reasons above"
+        )
+
+
+def _write_rejects(plan: ReplayPlan, file: Path) -> None:
+    try:
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            plan.write_rejects(stream)
+    except OSError as error:
+        raise InvalidInputError(f"--rejects {file}: {error.strerror}; name a file that can be written") from None
 
 
 class _Result:
@@ -122,10 +151,11 @@ def _run(
 
         done = asyncio.run(publish(plan.messages(), publisher_broker(mqtt), options, on_published))
         result.published_s, result.resent = result.elapsed(), done.resent
-        wait_for(committed, len(plan.rows), timeout_s)
+        moves = wait_for(committed, len(plan.rows), timeout_s)
         look()
         # Messages that were delivered twice count twice above, so it is the lines that decide.
-        while not result.accounting.complete and wait_for(committed, committed() + 1, timeout_s):
+        while moves and not result.accounting.complete:
+            moves = wait_for(committed, committed() + 1, timeout_s)
             look()
         result.committed_s = result.elapsed()
         last_seq = store.ask(system_progress).commit_seq
@@ -198,7 +228,7 @@ def _figures(settings: Settings, plan: ReplayPlan, before: Held, result: _Result
             "published_s": round(result.published_s, 1),
             "committed_s": round(result.committed_s, 1),
             "verified_s": round(result.verified_s, 1),
-            "readings_per_s": round(len(plan.rows) / verified_s),
+            "readings_per_s": round((len(plan.rows) - result.accounting.missing) / verified_s),
         },
         "findings": findings,
     }

@@ -7,13 +7,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gateway.settings import MqttSettings
 from meterproof.embedded.broker import EmbeddedBroker
 from meterproof.embedded.postgres import EmbeddedPostgres, EmbeddedServerError
+from meterproof.embedded.process import is_listening
 from meterproof.settings import EmbeddedSettings, Settings
 from metrology.errors import InvalidInputError
 
@@ -61,6 +63,8 @@ def find_servers(settings: Settings) -> Settings:
     note = settings.embedded.var_dir / "running.json"
     try:
         running = json.loads(note.read_text(encoding="utf-8"))
+        if not (_is_reached(running["dsn"]) and is_listening(urlsplit(running["mqtt_url"]).port or 0)):
+            raise ValueError("left over")
     except (OSError, ValueError):
         if settings.database.dsn:
             return settings  # a command that needs the broker says so itself
@@ -70,6 +74,23 @@ def find_servers(settings: Settings) -> Settings:
         ) from None
     mqtt = settings.mqtt if settings.mqtt and settings.mqtt.url else at_broker(settings.mqtt, running["mqtt_url"])
     return with_addresses(settings, settings.database.dsn or running["dsn"], mqtt)
+
+
+def check_servers(running: Settings) -> None:
+    """Raises EmbeddedServerError if a server on this machine that the settings name takes no connections any more."""
+    if not _is_reached(running.database.dsn):
+        raise EmbeddedServerError("the database server ended; see postgres.log in its folder, and start again")
+    mqtt = running.mqtt
+    if mqtt and mqtt.address.hostname == "127.0.0.1" and not is_listening(mqtt.port):
+        raise EmbeddedServerError("the MQTT broker ended; see nats.log in its folder, and start again")
+
+
+def _is_reached(dsn: str) -> bool:
+    """Whether the server of a DSN on the loopback address takes connections; others are not looked at."""
+    parts = conninfo_to_dict(dsn)
+    if parts.get("host") != "127.0.0.1":
+        return True
+    return is_listening(int(parts.get("port") or 5432))
 
 
 def at_broker(mqtt: MqttSettings | None, url: str) -> MqttSettings:
