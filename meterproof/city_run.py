@@ -9,6 +9,7 @@ from pathlib import Path
 
 from meterproof.commands.registering import table_of
 from simulators.city import City
+from simulators.concentrator import Concentrators, answer_commands
 from simulators.payload import Message
 from simulators.publisher import Broker, Progress, publish
 from simulators.scenario import Scenario
@@ -31,6 +32,11 @@ def register_city(conn: Connection, city: City) -> None:
 def publish_messages(messages: Iterable[Message], broker: Broker, on_progress: OnProgress | None = None) -> Progress:
     """Publish until the broker has acknowledged everything."""
     return asyncio.run(publish(messages, broker, None, on_progress))
+
+
+def obey_commands(city: City, broker: Broker, seconds: float) -> int:
+    """Let the city's concentrators obey commands for so long; how many they carried out."""
+    return asyncio.run(answer_commands(Concentrators(city), broker, seconds))
 
 
 @dataclass(frozen=True)
