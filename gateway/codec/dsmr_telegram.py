@@ -80,13 +80,15 @@ def _telegram(data: bytes, behind: bytes, crc: bytes | None, crc_required: bool)
     line_behind = _LINE_END.split(behind, maxsplit=1)[0].strip(b"\0 ")
     if crc is None and (crc_required or line_behind[:4].isalnum()):
         return Telegram({}, (Reason.CHECKSUM_WRONG, f"{show(line_behind)} behind ! is no CRC of 4 digits"))
-    if crc is not None:
-        # Some forwarders change the line ends, which the meter counted as CR LF.
-        expected = {crc16(data), crc16(_LINE_END.sub(b"\r\n", data))}
-        if int(crc, 16) not in expected:
-            computed = f"{crc16(data):04X}"
-            return Telegram({}, (Reason.CHECKSUM_WRONG, f"CRC {crc.decode()}, but the telegram's is {computed}"))
+    if crc is not None and not _is_crc_of(data, int(crc, 16)):
+        found = f"CRC {crc.decode()}, but the telegram's is {crc16(data):04X}"
+        return Telegram({}, (Reason.CHECKSUM_WRONG, found))
     return _parsed(data[:-1].decode("latin-1"))
+
+
+def _is_crc_of(data: bytes, crc: int) -> bool:
+    """Of the bytes as they are, or with the line ends as the meter counted them: some forwarders change CR LF."""
+    return crc16(data) == crc or crc16(_LINE_END.sub(b"\r\n", data)) == crc
 
 
 def _parsed(text: str) -> Telegram:
