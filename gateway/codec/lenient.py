@@ -30,7 +30,7 @@ def load_json(payload: bytes) -> Mapping[str, Any]:
     """The JSON object of a payload that could not be decoded into its types. Raises MessageRejected."""
     try:
         # The standard module reads NaN, Infinity and numbers beyond a float's range: a row's fault, not the message's.
-        loaded = json.loads(payload.decode())
+        loaded = json.loads(payload.decode(), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
         raise MessageRejected(Reason.UNDECODABLE, f"JSON: {show(error)}") from None
     return _as_map(loaded, "JSON")
@@ -46,6 +46,16 @@ def load_cbor(payload: bytes) -> Mapping[str, Any]:
     except (Exception, RecursionError) as error:
         raise MessageRejected(Reason.UNDECODABLE, f"CBOR: {show(error)}") from None
     return _as_map(loaded, "CBOR")
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; one that names a key twice says two things, and none of them may be picked."""
+    items = dict(pairs)
+    if len(items) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {show(twice)} stands twice in one object")
+    return items
 
 
 def _refuse_tag(*_: object) -> Never:

@@ -33,6 +33,8 @@ class NativePayload(msgspec.Struct):
 
 
 _json = msgspec.json.Decoder(NativePayload)
+# msgspec takes the last of equal keys without a word.
+_KEYS = tuple(f'"{field.name}"'.encode() for field in msgspec.structs.fields(NativePayload))
 
 
 def decode_native(payload: bytes, readings_max: int) -> Rows:
@@ -40,6 +42,8 @@ def decode_native(payload: bytes, readings_max: int) -> Rows:
     if payload[:1] == b"{":
         try:
             message = _json.decode(payload)
+            if any(payload.count(key) > 1 for key in _KEYS):
+                lenient.load_json(payload)  # refuses a key that stands twice; in a text the word may stand
         except (ValueError, RecursionError):  # of msgspec, or of text that is no UTF-8
             return lenient.rows_of(lenient.load_json(payload), readings_max)
     else:

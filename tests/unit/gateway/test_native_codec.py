@@ -228,3 +228,22 @@ def test_decimal_strings_are_exact_where_floats_are_not():
     result = assembled(payload)
     assert [row.register_micro for row in result.pending] == [int(Fraction("9007199254.740993") * 10**6)]
     assert [(row.reason, row.rows) for row in result.quarantine] == [("register_inexact", (1,))]
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        '"meter":"W1","meter":"W2"',
+        '"meter":"W1","register":[1],"meter":"W1"',
+        '"meter":"W1","x":{"a":1,"a":2},"meter":"W1"',
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_as_it_says_two_things(twice: str) -> None:
+    payload = f'{{"v":1,"medium":"water","unit":"L","observed_at":"2026-01-01T00:00:00Z",{twice},"register":305}}'
+    with pytest.raises(MessageRejected, match="stands twice"):
+        decode_native(payload.encode(), 10)
+
+
+def test_a_meter_that_is_called_like_a_key_is_no_repetition() -> None:
+    payload = b'{"v":1,"medium":"water","unit":"L","observed_at":"2026-01-01T00:00:00Z","meter":"meter","register":305}'
+    assert decode_native(payload, 10).meter == ["meter"]
