@@ -84,6 +84,8 @@ class BrokerConnection:
         self._delivered = 0
         self._asked: dict[int, list[str]] = {}  # filters of each SUBSCRIBE without an answer
         self.is_subscribed = False
+        self.was_reached = False  # something listens there
+        self.accepted_at: float | None = None  # when the broker accepted the session (monotonic clock)
         self.session_present = False
         self._client = self._make_client()
 
@@ -104,6 +106,7 @@ class BrokerConnection:
             raise lasting_refusal(error, settings) or ConnectionLostError(f"TLS: {error.reason or error}") from error
         except (OSError, ValueError) as error:  # the websocket's handshake raises ValueError
             raise ConnectionLostError(str(error)) from error
+        self.was_reached = True
         deadline = time.monotonic() + settings.connect_timeout_s
         while not self.is_subscribed:
             if time.monotonic() > deadline:
@@ -216,6 +219,7 @@ class BrokerConnection:
 
     def _connected(self, _client: paho.Client, _data: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if not reason.is_failure:
+            self.accepted_at = time.monotonic()
             self.session_present = bool(flags.session_present)
             self._subscribe(self._topic_filters)
         elif reason.value in _LASTING_REFUSALS:
@@ -231,6 +235,7 @@ class BrokerConnection:
         gone = [name for name in self._topic_filters if name not in topic_filters]
         new = [name for name in topic_filters if name not in self._topic_filters]
         self._topic_filters = list(topic_filters)
+        self._check_shared()
         if gone:
             self._check(self._client.unsubscribe(gone)[0])
         if new:

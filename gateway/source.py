@@ -91,7 +91,7 @@ class MqttSource:
         self._received = self._received_bytes = 0
         self._settled = self._settled_bytes = 0
         self._is_connected = False
-        self._connected_at: float | None = None
+        self._connection: BrokerConnection | None = None  # the last one
 
     @property
     def is_connected(self) -> bool:
@@ -158,7 +158,6 @@ class MqttSource:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._connected_at = None
                 try:
                     self._serve_connection()
                 except ConnectionLostError as error:
@@ -169,10 +168,12 @@ class MqttSource:
 
     def _pause_after(self, error: ConnectionLostError) -> float:
         """How long to wait before the next attempt [s]."""
-        lasted_s = time.monotonic() - self._connected_at if self._connected_at else 0.0
+        accepted_at = self._connection.accepted_at if self._connection else None
+        lasted_s = time.monotonic() - accepted_at if accepted_at is not None else 0.0
         if lasted_s >= _STEADY_S:
             self._backoff.reset()
-        contested_s = self._contest.pause_s(self._connected_at is not None, lasted_s)
+        was_reached = self._connection is not None and self._connection.was_reached
+        contested_s = self._contest.pause_s(was_reached, accepted_at is not None, lasted_s)
         pause_s = contested_s or self._backoff.next_pause_s()
         if contested_s:
             _log.error(
@@ -187,7 +188,7 @@ class MqttSource:
         """One connection's life: returns when stopping or when it paused too long, raises when it is lost."""
         self._generation += 1
         self._held.clear()
-        connection = BrokerConnection(
+        self._connection = connection = BrokerConnection(
             self._mqtt,
             self._topic_filters,
             self._gateway.in_flight_messages_max,
@@ -197,7 +198,6 @@ class MqttSource:
         try:
             connection.open()
             self._is_connected = True
-            self._connected_at = time.monotonic()
             session = "its session resumed" if connection.session_present else "a new session"
             _log.info("broker %s: connected, %s", self._mqtt.url, session)
             self._pump(connection)

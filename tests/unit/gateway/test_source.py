@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.contest import CLOSED_MAX
 from gateway.errors import GatewayError
 from gateway.settings import GatewaySettings, MqttSettings
 from gateway.source import MqttSource
+from gateway.source_settings import NATIVE_SOURCE
 
 CERTIFICATE, KEY = (Path(__file__).parent / "tls" / name for name in ("certificate.pem", "key.pem"))
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 8, 9, 14
@@ -301,9 +303,6 @@ def test_tls_with_a_certificate_of_its_own(tls_broker):
         source.stop()
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # paho leaves the socket to the collector
 def test_certificate_of_an_unknown_authority_ends_it_with_the_remedy(tls_broker):
     source = MqttSource(MqttSettings(url=f"mqtts://127.0.0.1:{tls_broker.port}", client_id="g"), GatewaySettings())
     source.start()
@@ -314,3 +313,49 @@ def test_certificate_of_an_unknown_authority_ends_it_with_the_remedy(tls_broker)
         source.stop()
         del source
         gc.collect()
+
+
+def test_session_taken_over_ends_the_older_with_the_remedy():
+    broker = ScriptedBroker("5")
+    source = make_source(broker)
+    try:
+        assert broker.subscribed.acquire(timeout=5)
+        broker.send(bytes([DISCONNECT << 4, 2, 142, 0]))
+        with pytest.raises(GatewayError, match=r"another client connected as 'gateway-1'.*client_id of its own"):
+            take(source, 1)
+        assert len(broker.connects) == 1
+    finally:
+        source.stop()
+        broker.close()
+
+
+def test_session_that_another_client_fights_over_is_left_to_it(caplog):
+    broker = ScriptedBroker("3.1.1")
+    source = make_source(broker)
+    try:
+        for _ in range(CLOSED_MAX):
+            assert broker.subscribed.acquire(timeout=5)
+            wait_until(lambda: source.is_connected)
+            broker.cut()
+            wait_until(lambda: not source.is_connected)
+        time.sleep(0.5)  # several times the longest usual pause
+        assert len(broker.connects) == CLOSED_MAX
+        assert "another client seems to use mqtt.client_id 'gateway-1'" in caplog.text
+    finally:
+        source.stop()
+        broker.close()
+
+
+def test_shared_topics_need_mqtt_5():
+    broker = ScriptedBroker("3.1.1")
+    mqtt = MqttSettings(url=f"mqtt://127.0.0.1:{broker.port}", client_id="g")
+    shared = NATIVE_SOURCE.model_copy(update={"topic_filter": "$share/meterproof/mp/v1/+/+/readings"})
+    source = MqttSource(mqtt, GatewaySettings(sources=(shared,)))
+    source.start()
+    try:
+        with pytest.raises(GatewayError, match=r"needs MQTT 5; set mqtt.protocol to 5, or.*topics of its own"):
+            take(source, 1)
+        assert broker.connects == []
+    finally:
+        source.stop()
+        broker.close()
