@@ -71,4 +71,5 @@ def _row(decoded: Decoded, reason: Reason, detail: str, rows: tuple[int, ...] | 
         rows=rows,
         batch_id=batch_id,
         received_at=message.received_at,
+        retained=message.retained,
     )

@@ -132,7 +132,7 @@ class QuarantineRetry:
     def _decoded(self, held: HeldMessage) -> Decoded:
         """What the message says today; rows that someone discarded stay out."""
         received_us = (held.received_at - _EPOCH) // timedelta(microseconds=1)
-        decoded = self._decode(Message(held.topic, held.payload, received_us))
+        decoded = self._decode(Message(held.topic, held.payload, received_us, retained=held.retained))
         rows = decoded.rows
         if rows is not None:
             discarded = [

@@ -28,6 +28,7 @@ class QuarantineRow:
     rows: tuple[int, ...] | None  # None: the whole message
     batch_id: int
     received_at: datetime
+    retained: bool = False  # the broker had kept it for new subscribers
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ def insert_quarantine(connection: Connection, rows: Sequence[QuarantineRow]) -> 
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into quarantine"
-            " (message_digest, reason, detail, utility, topic, payload, rows, batch_id, received_at)"
-            " values (%b, %s, %s, %s, %s, %b, %s, %s, %s) on conflict (message_digest, reason)"
+            " (message_digest, reason, detail, utility, topic, payload, rows, batch_id, received_at, retained)"
+            " values (%b, %s, %s, %s, %s, %b, %s, %s, %s, %s) on conflict (message_digest, reason)"
             " do update set deliveries = quarantine.deliveries + 1 returning deliveries",
             [
                 (
@@ -76,6 +77,7 @@ def insert_quarantine(connection: Connection, rows: Sequence[QuarantineRow]) -> 
                     None if row.rows is None else list(row.rows),
                     row.batch_id,
                     row.received_at,
+                    row.retained,
                 )
                 for row in ordered
             ],

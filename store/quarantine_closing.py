@@ -38,6 +38,7 @@ class HeldMessage:
     topic: str
     payload: bytes
     received_at: datetime
+    retained: bool
     entries: tuple[HeldEntry, ...]
 
 
@@ -97,12 +98,15 @@ def _messages(connection: Connection, digests: list[bytes]) -> list[HeldMessage]
         number, reason, rows, state = entry
         entries[bytes(digest)].append(HeldEntry(number, reason, None if rows is None else tuple(rows), state))
     raw = connection.execute(
-        "select distinct on (message_digest) message_digest, topic, payload, received_at from quarantine"
-        " where message_digest = any(%b) order by message_digest, quarantine_id",
+        "select distinct on (message_digest) message_digest, topic, payload, received_at, retained"
+        " from quarantine where message_digest = any(%b) order by message_digest, quarantine_id",
         (digests,),
     ).fetchall()
-    by_digest = {bytes(digest): (topic, bytes(payload), received_at) for digest, topic, payload, received_at in raw}
-    return [HeldMessage(digest, *by_digest[digest], tuple(entries[digest])) for digest in digests]
+    messages = [
+        HeldMessage(bytes(digest), topic, bytes(payload), received_at, retained, tuple(entries[bytes(digest)]))
+        for digest, topic, payload, received_at, retained in raw
+    ]
+    return sorted(messages, key=lambda message: (message.received_at, message.entries[0].quarantine_id))
 
 
 def settle_retried(

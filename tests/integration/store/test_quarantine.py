@@ -1,7 +1,7 @@
 """Unusable messages are kept once, with their raw bytes."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -144,14 +144,27 @@ def test_whole_message_that_now_has_some_bad_rows(connection: Connection) -> Non
     assert held(connection) == {"bad_time": ("open", [2])}
 
 
+def test_a_retained_message_stays_known_as_such(connection: Connection) -> None:
+    insert_quarantine(connection, [replace(ROW, retained=True), replace(ROW, message_digest=b"x" * 16)])
+    messages, _ = open_messages(connection, OPEN, 0, last_entry_id(connection))
+    assert {message.digest: message.retained for message in messages} == {ROW.message_digest: True, b"x" * 16: False}
+
+
 def test_pages_end_and_never_repeat(connection: Connection) -> None:
-    insert_quarantine(connection, [replace(ROW, message_digest=i.to_bytes(16, "big")) for i in range(1, 1201)])
+    rows = [
+        replace(ROW, message_digest=i.to_bytes(16, "big"), received_at=ROW.received_at - timedelta(seconds=i))
+        for i in range(1200)
+    ]
+    for part in (rows[900:], rows[:900]):
+        insert_quarantine(connection, part)
     after, seen, up_to = 0, [], last_entry_id(connection)
     while True:
         messages, after = open_messages(connection, OPEN, after, up_to)
         if not messages:
             break
         seen += [message.digest for message in messages]
+        times = [message.received_at for message in messages]
+        assert times == sorted(times), "not in order of arrival"
     assert len(seen) == len(set(seen)) == 1200
 
 
