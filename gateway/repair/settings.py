@@ -58,7 +58,11 @@ class RepairSettings(_Section):
     enabled: bool = Field(True, description="Ask for missing readings and set clocks; false: the role does nothing.")
     poll_s: float = Field(0.5, gt=0, le=60, description="Pause between looks for new batches and acknowledgements [s].")
     look_every_s: float = Field(
-        900.0, gt=0, le=86_400, description="How often each concentrator's meters are looked at for gaps [s]."
+        3_600.0,
+        gt=0,
+        le=86_400,
+        description="How often each concentrator's meters are looked at for gaps [s]; what came up meanwhile goes into "
+        "one command.",
     )
     meters_per_look: int = Field(5_000, ge=1, le=100_000, description="Meters of a concentrator looked at in one go.")
     patience_s: float = Field(

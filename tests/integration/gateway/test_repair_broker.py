@@ -116,7 +116,11 @@ def test_gaps_are_closed_and_clocks_set_though_the_repairer_is_killed_again_and_
         complete = f"select count(*) from reading where observed_at < '{scenario.end}'::timestamptz - interval '1 hour'"
         wait_until(lambda: database.value(complete) >= settled, 60)
         wait_until(lambda: database.value("select count(*) from clock_offset where synchronised_at is not null") == 1)
-        wait_until(lambda: database.value("select count(*) from command where closed_at is null") == 0, 60)
+        whole = (
+            "select bool_and(whole_until >= settled_observed_at) and not exists (select from command"
+            " where closed_at is null) from meter_route join concentrator using (concentrator_id)"
+        )
+        wait_until(lambda: database.value(whole), 60)
         repair.end(signal.SIGTERM)
     stored = rows(
         database.dsn,
