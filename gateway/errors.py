@@ -8,3 +8,10 @@ class GatewayError(MeterproofError):
 
     status = 500
     title = "Gateway error"
+
+
+class SourceError(GatewayError):
+    """A source of the settings that can't be used."""
+
+    status = 422
+    title = "Wrong source"

@@ -42,7 +42,7 @@ class GatewayService:
     ) -> None:
         self._settings = settings
         self._sources = Sources(settings)
-        self._next_sources: Sources | None = None
+        self._next_sources: tuple[Sources, tuple[str, ...]] | None = None
         self._source: MessageSource = MqttSource(mqtt_settings, settings)
         self._metrics = GatewayMetrics(registry)
         self._source_metrics = SourceMetrics(registry)
@@ -76,19 +76,14 @@ class GatewayService:
     def reload(self, settings: GatewaySettings) -> None:
         """Take the sources of new settings from the next batch on; called from another thread.
 
-        Raises GatewayError, and changes nothing, where they can't be used. Other settings need a restart.
+        Raises SourceError, and changes nothing, where they can't be used. Other settings need a restart.
         """
-        sources = Sources(settings)
-        self._next_sources = sources
-        self._source.subscribe_anew(topic_filters_of(settings))
-        _log.info("sources in force: %s", ", ".join(source.name for source in settings.sources))
+        self._next_sources = (Sources(settings), topic_filters_of(settings))
 
     def _collect(self) -> list[Decoded]:
         """Decoded messages until a bound is reached, or the linger time since the first one is over."""
         settings = self._settings
-        if self._next_sources is not None:
-            self._sources.close()
-            self._sources, self._next_sources = self._next_sources, None
+        self._change_sources()
         batch: list[Decoded] = []
         readings, deadline = 0, 0.0
         while len(batch) < settings.batch_messages_max and readings < settings.batch_readings_max:
@@ -104,6 +99,16 @@ class GatewayService:
             self._outbox.publish(*command)
         self._source_metrics.count_decoded(batch)
         return batch
+
+    def _change_sources(self) -> None:
+        """Put sources that were reloaded in force, before their topics are subscribed to."""
+        if self._next_sources is None:
+            return
+        (sources, topic_filters), self._next_sources = self._next_sources, None
+        sources.replace(self._sources)
+        self._sources = sources
+        self._source.subscribe_anew(topic_filters)
+        _log.info("sources in force: %s", ", ".join(source.settings.name for source in sources.sources))
 
     def _take(self, timeout_s: float) -> int:
         messages = self._source.take(_TAKEN_AT_ONCE, timeout_s)

