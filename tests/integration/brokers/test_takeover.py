@@ -9,10 +9,10 @@ from gateway.source import MqttSource
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+@pytest.mark.parametrize(
+    ("kind", "protocol"), [("nats-server", "3.1.1"), ("mosquitto", "3.1.1"), ("mosquitto", "5")], indirect=["kind"]
+)
 def test_the_fight_over_a_session_ends(kind, broker, certificates, caplog, protocol):
-    if protocol == "5" and kind == "nats-server":
-        protocol = "3.1.1"  # all it speaks
     certificate, key = certificates.client("meterproof")
     mqtt = MqttSettings(
         url=f"mqtts://localhost:{broker.meterproof_port}",
