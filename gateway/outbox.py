@@ -6,7 +6,6 @@ a message or of the whole connection is logged and changes nothing else.
 
 import logging
 import ssl
-import threading
 from typing import Any, Literal
 
 import msgspec
@@ -40,6 +39,7 @@ class Outbox:
     def __init__(self, mqtt: MqttSettings, settings: FeedbackSettings) -> None:
         self._mqtt = mqtt
         self._status_topic = STATUS_TOPIC.format(client_id=mqtt.client_id) if settings.publish_status else ""
+        self._online: paho.MQTTMessageInfo | None = None
         is_v5 = mqtt.protocol == "5"
         client_id = f"{mqtt.client_id}-out"
         self._client = new_client(mqtt, client_id, self._ended_by_tls, clean_session=None if is_v5 else True)
@@ -65,12 +65,10 @@ class Outbox:
 
     def stop(self) -> None:
         """Say goodbye, as far as the broker lets, and disconnect."""
-        if self._client.is_connected():
-            done = threading.Event()
-            self._client.on_publish = lambda *_: done.set()
-            if self._status_topic:
-                self._client.publish(self._status_topic, self._status("offline", "stopped"), QOS, retain=True)
-                done.wait(_CLOSE_S)
+        if self._status_topic and self._client.is_connected():
+            said = self._client.publish(self._status_topic, self._status("offline", "stopped"), QOS, retain=True)
+            if said.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                said.wait_for_publish(_CLOSE_S)
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -85,7 +83,16 @@ class Outbox:
                 *(self._mqtt.url, f"{self._mqtt.client_id}-out", reason, self._status_topic or "no status"),
             )
         elif self._status_topic:
-            client.publish(self._status_topic, self._status("online"), QOS, retain=True)
+            self._say_online(client)
+
+    def _say_online(self, client: paho.Client, *_: Any) -> None:
+        """Publish the status; called again with every message that the broker took, while there was no room for it."""
+        said = self._online
+        if said is not None and said.rc == MQTTErrorCode.MQTT_ERR_SUCCESS and not said.is_published():
+            return  # it is sent again by itself: they must not pile up at a broker that does not take them
+        self._online = client.publish(self._status_topic, self._status("online"), QOS, retain=True)
+        is_full = self._online.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE
+        self._client.on_publish = self._say_online if is_full else None
 
     def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _p: Any) -> None:
         if reason.is_failure:

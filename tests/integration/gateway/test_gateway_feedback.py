@@ -9,6 +9,9 @@ import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from gateway.feedback_settings import FeedbackSettings
+from gateway.outbox import Outbox
+from gateway.settings import MqttSettings
 from gateway.topics import STATUS_TOPIC
 
 REJECTED = "mp/v1/city/gw/rejected"
@@ -140,3 +143,16 @@ def test_a_broker_that_forbids_the_feedback_does_not_stop_the_gateway(
         publisher.publish(b"\x00")
         wait_until(lambda: gateway.metric("feedback_total", result="dropped") == 1)
     assert database.count("quarantine") == 1
+
+
+def test_the_status_is_told_although_much_feedback_waits_and_what_is_too_much_is_dropped(broker, listen, wait_until):
+    settings = MqttSettings(url=broker.url, client_id="full", reconnect_pause_max_s=0.3)
+    outbox = Outbox(settings, FeedbackSettings(waiting_max=30))
+    watcher, sender = listen(STATUS_TOPIC.format(client_id="full")), listen(REJECTED)
+    taken = [outbox.publish(REJECTED, b'{"n": %d}' % i) for i in range(40)]
+    assert taken == [True] * 30 + [False] * 10
+    outbox.start()
+    assert [sender.next()["n"] for _ in range(30)] == list(range(30))
+    assert watcher.next()["state"] == "online"
+    outbox.stop()
+    assert watcher.next()["reason"] == "stopped"
