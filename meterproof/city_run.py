@@ -3,13 +3,13 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from meterproof.commands.registering import table_of
 from simulators.city import City
-from simulators.concentrator import Concentrators, answer_commands
+from simulators.concentrator import Behaviour, Concentrators, answer_commands
 from simulators.payload import Message
 from simulators.publisher import Broker, Progress, publish
 from simulators.scenario import Scenario
@@ -35,8 +35,14 @@ def publish_messages(messages: Iterable[Message], broker: Broker, on_progress: O
 
 
 def obey_commands(city: City, broker: Broker, seconds: float) -> int:
-    """Let the city's concentrators obey commands for so long; how many they carried out."""
-    return asyncio.run(answer_commands(Concentrators(city), broker, seconds))
+    """Let the city's concentrators obey commands for so long; how many they carried out.
+
+    The depth of the meters' memories is counted from the planned history's end, however long ago that was.
+    """
+    usual = Behaviour()
+    since_end_s = max(0.0, (datetime.now(UTC) - city.scenario.end).total_seconds())
+    behaviour = replace(usual, memory_s=usual.memory_s + since_end_s)
+    return asyncio.run(answer_commands(Concentrators(city, behaviour), broker, seconds))
 
 
 @dataclass(frozen=True)
