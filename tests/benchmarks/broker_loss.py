@@ -24,11 +24,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "integration" / "brokers"))
 
-from broker_process import BrokerProcess, mosquitto_program  # noqa: E402
+from broker_process import BrokerProcess, free_port, mosquitto_program  # noqa: E402
 from mqtt_client import wait_until  # noqa: E402
 
 from meterproof.embedded.broker import broker_program  # noqa: E402
-from meterproof.embedded.process import free_port  # noqa: E402
 
 PAGE = ROOT / "docs" / "benchmarks" / "broker-loss.md"
 PAYLOAD = b"x" * 300

@@ -1,6 +1,7 @@
 """nats-server and mosquitto as processes that a test stops, kills and starts again; their production configurations."""
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -10,9 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from meterproof.embedded.broker import broker_program
-from meterproof.embedded.process import free_port, wait_until_listening
+from meterproof.embedded.process import is_listening, wait_until_listening
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
+
+
+def free_port() -> int:
+    """A port that is free now, below those that the system gives to outgoing connections.
+
+    Of those, one may be taken while a broker restarts, even by a client that tries to reach it.
+    """
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        if not is_listening(port):
+            return port
 
 
 def mosquitto_program() -> str | None:
@@ -29,16 +41,17 @@ def mosquitto_program() -> str | None:
 class BrokerProcess:
     """A broker in the foreground; its data stay in `folder` when it ends."""
 
-    def __init__(self, command: Sequence[str], folder: Path, port: int) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, port: int, *others: int) -> None:
         self._command = list(command)
         self.folder = folder
         self.port = port
+        self._ports = (port, *others)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with (self.folder / "broker.log").open("ab") as output:
             self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        if not wait_until_listening(self.port, 20):
+        if not all(wait_until_listening(port, 20) for port in self._ports):
             self.stop()
             raise AssertionError(f"the broker did not start:\n{self.log()[-3000:]}")
 
@@ -159,7 +172,8 @@ class Mosquitto(ProductionBroker):
         (folder / "passwords").touch(0o600)
         for user, password in (passwords or {}).items():
             subprocess.run(["mosquitto_passwd", "-b", str(folder / "passwords"), user, password], check=True)
-        super().__init__([program, "-c", str(config), "-v"], folder, port)
+        command = [program, "-c", str(config), "-v"]
+        super().__init__(command, folder, port, self.password_port, self.meterproof_port)
 
 
 def _rendered(source: Path, folder: Path, replaced: dict[str, str]) -> Path:
