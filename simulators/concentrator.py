@@ -7,6 +7,7 @@ time is an argument, and messages are returned, not sent.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -200,16 +201,25 @@ async def answer_commands(
     A broken connection is made anew; what was asked meanwhile comes then, for the session is kept.
     """
     ends = time.monotonic() + seconds
+    due: deque[Message] = deque()
     session = f"{concentrators.city.scenario.name}-concentrators"
     while (left_s := ends - time.monotonic()) > 0:
         with suppress(TimeoutError, aiomqtt.MqttError):
             async with asyncio.timeout(left_s), open_client(broker, PublishOptions(), session) as client:
                 await client.subscribe(concentrators.command_filter, qos=1)
+                await _send(client, due)
                 async for command in client.messages:
                     payload = command.payload if isinstance(command.payload, bytes) else b""
-                    for message in concentrators.handle(str(command.topic), payload, datetime.now(UTC)):
-                        await client.publish(message.topic, message.payload, qos=1)
+                    due.extend(concentrators.handle(str(command.topic), payload, datetime.now(UTC)))
+                    await _send(client, due)
                     if on_command is not None:
                         on_command(concentrators.executed)
         await asyncio.sleep(min(_RECONNECT_S, max(0.0, ends - time.monotonic())))
     return concentrators.executed
+
+
+async def _send(client: aiomqtt.Client, due: deque[Message]) -> None:
+    """Publish what is due, in order; what the broker has not acknowledged stays due."""
+    while due:
+        await client.publish(due[0].topic, due[0].payload, qos=1)
+        due.popleft()

@@ -166,7 +166,7 @@ def _note_answering(
     if conclusion.counts_as_unanswered:
         pause = timedelta(seconds=settings.retry_pause_s(before + 1))
         note_answering(connection, command.concentrator_id, before + 1, now + pause)
-    elif before and command.acknowledged_at is not None:
+    elif before and (command.acknowledged_at is not None or conclusion.arrived):
         note_answering(connection, command.concentrator_id, 0, None)
 
 

@@ -184,6 +184,8 @@ class CommandLink:
                     pause_s = self._backoff.next_pause_s()
                     _log.warning("broker %s: %s; next attempt in %.1f s", self._settings.url, error, pause_s)
                     self._stopping.wait(pause_s)
+        except GatewayError as error:
+            self._failure = GatewayError(f"{error}; without commands to concentrators, set repair.enabled = false")
         except Exception as error:  # the thread must not die in silence: `take` raises it
             self._failure = error
 

@@ -36,7 +36,10 @@ Pool = ConnectionPool[psycopg.Connection[Any]]
 
 
 class RepairService:
-    """Asks concentrators for what is missing and offers them the time. Any number may run: one works at a time."""
+    """Asks concentrators for what is missing and offers them the time.
+
+    One is enough for a database. Others beside it do no harm: one plans at a time, but all send, under the same ids.
+    """
 
     def __init__(
         self,

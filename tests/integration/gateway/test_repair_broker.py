@@ -42,10 +42,19 @@ class Repair:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, further: dict[str, str] | None = None) -> None:
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "meterproof", "serve", "repair"]
-            self._process = subprocess.Popen(command, env=self._environment, cwd=ROOT, stdout=log, stderr=log)
+            environment = self._environment | (further or {})
+            self._process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+
+    def wait(self) -> int:
+        assert self._process is not None
+        return self._process.wait(30)
+
+    @property
+    def log(self) -> str:
+        return " ".join(self._log.read_text().split())
 
     def end(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -171,3 +180,11 @@ def fast_clock(city: City, ahead_s: int) -> Iterator[object]:
             np.array([last]),
         )
         time.sleep(0.02)
+
+
+def test_what_waiting_does_not_heal_ends_it_with_the_remedy(database, tmp_path):
+    repair = Repair(database.dsn, "mqtts://127.0.0.1:1", tmp_path / "repair.log")
+    repair.start({"METERPROOF_MQTT__CA_FILE": str(tmp_path / "none.pem")})
+    assert repair.wait() == 1
+    assert "none.pem" in repair.log
+    assert "repair.enabled = false" in repair.log
