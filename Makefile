@@ -33,6 +33,9 @@ bench-store: dev  ## ways into the database side by side
 bench-gateway: dev  ## decoding and assembly side by side
 	$(PY) tests/benchmarks/bench_gateway_decode.py
 
+bench-ingest: dev mosquitto  ## from the broker into the database beside COPY, Node-RED and mq-bridge; ARGS=--quick
+	$(PY) tests/benchmarks/bench_ingest.py $(ARGS)
+
 bench-brokers: dev mosquitto  ## what a killed broker loses of what it acknowledged
 	$(PY) tests/benchmarks/broker_loss.py
 
@@ -79,4 +82,4 @@ clean:  ## remove what the commands made, the demo's data included
 	@if [ -x $(PY) ]; then $(PY) -m meterproof.embedded; fi
 	rm -rf .venv .venv-fuzz .cache var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help demo test test-timescale test-slow lint bench-metrology bench-store bench-gateway bench-repair bench-brokers bench-memory docs lock runtime dev browser mosquitto clean
+.PHONY: help demo test test-timescale test-slow lint bench-metrology bench-store bench-gateway bench-ingest bench-repair bench-brokers bench-memory docs lock runtime dev browser mosquitto clean
