@@ -72,6 +72,7 @@ def mosquitto(*lines: str) -> Callable[[Path], BrokerProcess]:
 
 UNBOUNDED = "max_queued_messages 0"
 AUTOSAVE = ("persistence true", UNBOUNDED, "autosave_on_changes true")
+EACH_SECOND = ("persistence true", UNBOUNDED, "autosave_on_changes false", "autosave_interval 1")
 SETUPS = [
     Setup("nats-server, `sync_interval: 1s` (deploy/nats)", nats("1s"), "up to 1 s"),
     Setup("nats-server, `sync_interval: always`", nats("always"), "nothing"),
@@ -80,7 +81,8 @@ SETUPS = [
     Setup("mosquitto, the same, `max_queued_messages 0`", mosquitto("persistence true", UNBOUNDED), "up to 30 min"),
     Setup("mosquitto, `autosave_interval` 100 changes", mosquitto(*AUTOSAVE, "autosave_interval 100"), "not bounded"),
     Setup("mosquitto, 10 changes", mosquitto(*AUTOSAVE, "autosave_interval 10"), "not bounded"),
-    Setup("mosquitto, 1 change (deploy/mosquitto)", mosquitto(*AUTOSAVE, "autosave_interval 1"), "not bounded"),
+    Setup("mosquitto, 1 change", mosquitto(*AUTOSAVE, "autosave_interval 1"), "not bounded"),
+    Setup("mosquitto, each second (deploy/mosquitto)", mosquitto(*EACH_SECOND), "not bounded"),
 ]
 
 

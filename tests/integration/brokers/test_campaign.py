@@ -12,8 +12,9 @@ from mqtt_client import wait_until
 from proxy import Proxy
 
 PACE = 60  # messages a second of each concentrator
-# mosquitto writes its file after `autosave_interval` (1) changes, and some of several senders come between.
-LOST_MESSAGES_MAX = 5
+# mosquitto writes its file each second (`autosave_interval`), on a busy machine some hundred milliseconds later.
+LOST_S = 2.0
+LOST_MESSAGES_MAX = int(LOST_S * PACE * 1.2 * len(CONCENTRATORS))  # a fifth of them are repetitions
 
 MakeGateway = Callable[..., GatewayProcess]
 
@@ -151,7 +152,7 @@ def test_two_gateways_of_which_one_is_killed(kind, make_gateway, concentrators, 
 def test_killed_mosquitto_loses_no_more_than_it_is_configured_to(
     broker, make_gateway, concentrators, account, database_proxy
 ) -> None:
-    """What it may lose with `autosave_interval` is what the concentrators' repetition brings back."""
+    """What it may lose within `autosave_interval` is what the concentrators' repetition brings back."""
     gateway = make_gateway()
     gateway.start()
     for concentrator in concentrators:
@@ -169,5 +170,5 @@ def test_killed_mosquitto_loses_no_more_than_it_is_configured_to(
     account.wait_until_still()
     assert len(expected) - account.stored() <= LOST_MESSAGES_MAX * READINGS_A_MESSAGE
     for concentrator in concentrators:
-        concentrator.send_again(since=killed_at - 2)
+        concentrator.send_again(since=killed_at - 2 * LOST_S)
     finish(concentrators, account, gateway.log)
