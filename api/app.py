@@ -13,6 +13,7 @@ from api.console import pages
 from api.console.rendering import Renderer
 from api.context import Context
 from api.errors import Problem, describe_problems, install_error_handlers
+from api.head import HeadMiddleware
 from api.instruments import DatabaseCollector, InstrumentMiddleware, RequestInstruments
 from api.routers import alerts, findings, health, meters, metrics, quarantine, readings, replacements, summary, zones
 from api.security import SecurityMiddleware
@@ -50,7 +51,8 @@ def create_app(
     renderer = Renderer(context)
     app.state.context, app.state.registry, app.state.renderer = context, registry, renderer
     install_error_handlers(app, renderer.problem_page)
-    for module in (meters, readings, zones, findings, alerts, replacements, quarantine, summary):
+    # A serial may hold slashes, so what stands behind it in an address is looked for first.
+    for module in (readings, meters, zones, findings, alerts, replacements, quarantine, summary):
         app.include_router(module.router, responses=_PROBLEMS)
     for router in (health.router, metrics.router, pages.router):
         app.include_router(router)
@@ -59,5 +61,6 @@ def create_app(
     app.add_middleware(
         SecurityMiddleware, allowed_hosts=settings.allowed_hosts, body_bytes_max=settings.request_bytes_max
     )
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(InstrumentMiddleware, instruments=RequestInstruments(registry))
     return app

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:meterproof:problem:"
 _MAX_SHOWN = 120
+UNKNOWN_PARAMETER = "this parameter is unknown; /openapi.json lists those that are known"
 
 
 class FieldProblem(BaseModel):
@@ -64,10 +65,18 @@ class ParameterError(InvalidInputError):
 
 
 def make_problem(path: str, status: int, title: str, detail: str, errors: Sequence[FieldProblem] = ()) -> Problem:
-    """Problem details; the type is named after the title."""
+    """Problem details; the type is named after the title. What UTF-8 can't hold, half a pair, is shown as its code."""
     slug = "-".join(title.lower().split())
     return Problem(
-        type=_TYPE_PREFIX + slug, title=title, status=status, detail=detail, instance=path, errors=list(errors)
+        type=_TYPE_PREFIX + slug,
+        title=title,
+        status=status,
+        detail=_writable(detail),
+        instance=_writable(path),
+        errors=[
+            FieldProblem(parameter=_writable(e.parameter), value=_writable(e.value), message=_writable(e.message))
+            for e in errors
+        ],
     )
 
 
@@ -158,13 +167,17 @@ def _field_problem(item: dict[str, Any]) -> FieldProblem:
     message = str(item["msg"]).removeprefix("Value error, ")
     match item["type"]:
         case "extra_forbidden":
-            message = "this parameter is unknown; /openapi.json lists those that are known"
+            message = UNKNOWN_PARAMETER
         case "missing":
             message = "is missing; give it"
         case "json_invalid":
             message = f"the body is no valid JSON ({item.get('ctx', {}).get('error', message)}); send a JSON object"
     value = item.get("input")
     return FieldProblem(parameter=place, value=_shown(value), message=message)
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _shown(value: object) -> str:

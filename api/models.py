@@ -7,7 +7,7 @@ Times are UTC.
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, computed_field
 
 from metrology.quantities import BASE_UNIT, Medium, format_micro
 from metrology.status import flag_names
@@ -233,43 +233,7 @@ class DecisionBody(BaseModel):
 
     actor: str = Field(max_length=1000, description="The person who decides.")
     reason: str = Field(default="", max_length=10_000, description="Needed to dismiss and to confirm.")
-    revise: bool = Field(default=False, description="Corrects an earlier confirmation or dismissal.")
-
-
-class ReplacementReason(Answer):
-    """Why a meter is to be replaced."""
-
-    rule: str = Field(description="`expired` or `confirmed_alert`.")
-    since: date | Time
-    kind: str | None = Field(default=None, description="The alert's kind.")
-    actor: str | None = Field(default=None, description="Who confirmed it.")
-    reason: str | None = None
-    evidence: str = Field(description="Where the evidence is found.")
-
-
-class Replacement(Answer):
-    """An installed meter that is due for replacement."""
-
-    utility: str
-    serial: str
-    medium: Medium
-    accuracy_class: str
-    manufacturer: str
-    model: str
-    lot: str
-    validity_until: date | None
-    service_point: str
-    zone: str | None
-    role: str
-    installed_at: Time | None
-    due_since: Time
-    reasons: list[ReplacementReason]
-
-
-class ReplacementPage(Page[Replacement]):
-    """Meters due for replacement at the end of a day, the longest due first."""
-
-    as_of: date
+    revise: StrictBool = Field(default=False, description="Corrects an earlier confirmation or dismissal.")
 
 
 class Count(Answer):
@@ -309,6 +273,45 @@ class QuarantinePage(Page[QuarantineEntry]):
     """Entries of the quarantine, the newest first, and the counts by reason of all that match."""
 
     reasons: list[QuarantineReason]
+
+
+class ReplacementReason(Answer):
+    """Why a meter is to be replaced."""
+
+    rule: str = Field(description="`expired` or `confirmed_alert`.")
+    since: date | Time
+    kind: str | None = Field(default=None, description="The alert's kind.")
+    actor: str | None = Field(default=None, description="Who confirmed it.")
+    reason: str | None = None
+    evidence: str = Field(description="Where the evidence is found.")
+
+
+class Replacement(Answer):
+    """An installed meter that is due for replacement."""
+
+    utility: str
+    serial: str
+    medium: Medium
+    accuracy_class: str
+    manufacturer: str
+    model: str
+    lot: str
+    validity_until: date | None
+    service_point: str
+    zone: str | None
+    role: str
+    installed_at: Time | None
+    due_since: Time
+    reasons: list[ReplacementReason]
+
+
+class ReplacementPage(Page[Replacement]):
+    """Meters due for replacement at the end of a day, the longest due first."""
+
+    as_of: date
+    validity_unknown: Count = Field(
+        description="Installed meters without a date of validity on record: whether they are due can't be known."
+    )
 
 
 class FollowerLag(Answer):

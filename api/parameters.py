@@ -7,11 +7,12 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Path
+from fastapi import Path, Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from api.context import Context
-from api.errors import ParameterError
+from api.errors import UNKNOWN_PARAMETER, ParameterError
+from api.texts import load_catalogue
 
 MAX_ID = 2**63 - 1
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -38,10 +39,18 @@ def _plain(text: str) -> str:
     return text
 
 
+def _known_kind(kind: str) -> str:
+    known = load_catalogue()["kind"]
+    if kind not in known:
+        raise ValueError(f"is no kind of finding; use one of {', '.join(known)}")
+    return kind
+
+
 Instant = Annotated[
     datetime, BeforeValidator(_parse_instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 Text = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_plain)]
+KindName = Annotated[Text, AfterValidator(_known_kind), WithJsonSchema({"enum": list(load_catalogue()["kind"])})]
 MediumName = Literal["electricity", "water", "gas"]
 Severity = Literal["warning", "alarm"]
 AlertState = Literal["open", "acknowledged", "dismissed", "confirmed", "withdrawn"]
@@ -57,6 +66,12 @@ class Parameters(BaseModel):
     """Query parameters; an unknown one is an error, since a filter that does nothing would mislead."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+def refuse_parameters(request: Request) -> None:
+    """For an address that takes no query parameters. Raises ParameterError for any."""
+    for name, value in request.query_params.items():
+        raise ParameterError(f"query.{name}", value, UNKNOWN_PARAMETER)
 
 
 class PageParameters(Parameters):

@@ -113,8 +113,8 @@ def _check_fields(decision: Decision, actor: str, reason: str) -> None:
     if actor.casefold() == VERIFIER:
         raise MissingFieldError("actor", f"actor = {actor!r} is the software's own name; give a person's")
     for field, text in (("actor", actor), ("reason", reason)):
-        if any(ord(char) < 32 and char not in "\n\r\t" for char in text):
-            raise MissingFieldError(field, f"{field} holds a control character; write plain text")
+        if any((ord(char) < 32 and char not in "\n\r\t") or 0xD800 <= ord(char) <= 0xDFFF for char in text):
+            raise MissingFieldError(field, f"{field} holds a control character or half a pair; write plain text")
 
 
 def _lock_state(conn: psycopg.Connection[Any], alert_id: int) -> str:

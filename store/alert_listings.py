@@ -1,7 +1,8 @@
 """Alerts for the inbox, and everything that belongs to one alert: its findings, decisions and assessments."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -71,20 +72,36 @@ def _conditions(wanted: AlertFilter) -> Conditions:
     return where
 
 
-def list_alerts(
-    conn: psycopg.Connection[Any], wanted: AlertFilter, after: tuple[str, int] | None, limit: int
-) -> list[Row]:
-    """Alerts, alarms before warnings, the newest first; `after` is (severity, alert_id) of the last row seen."""
+class AlertKey(NamedTuple):
+    """The place of an alert in the list. When it was raised never changes, so that pages neither skip nor repeat."""
+
+    severity: str
+    opened_at: datetime
+    alert_id: int
+
+
+def list_alerts(conn: psycopg.Connection[Any], wanted: AlertFilter, after: AlertKey | None, limit: int) -> list[Row]:
+    """Alerts, alarms before warnings, the latest raised first; `after` is the key of the last row seen."""
     where = _conditions(wanted)
     if after:
         # 'alarm' sorts before 'warning'.
-        where.add("(a.severity, -a.alert_id) > (%(after_severity)s, %(after_id)s)",
-                  after_severity=after[0], after_id=-after[1])  # fmt: skip
+        where.add("(a.severity > %(after_severity)s or a.severity = %(after_severity)s"
+                  " and (a.opened_at, a.alert_id) < (%(after_opened)s, %(after_id)s))",
+                  after_severity=after.severity, after_opened=after.opened_at, after_id=after.alert_id)  # fmt: skip
     query = sql.SQL("""
-        with page as (select a.* from alert a {tables} {where} order by a.severity, -a.alert_id limit %(limit)s)
-        select {columns} from page a {tables} {place} order by a.severity, -a.alert_id
-    """).format(columns=_ALERT_COLUMNS, tables=_ALERT_TABLES, place=_PLACE, where=where.where())
+        with page as (select a.* from alert a {tables} {where} {order} limit %(limit)s)
+        select {columns} from page a {tables} {place} {order}
+    """).format(order=_ORDER, columns=_ALERT_COLUMNS, tables=_ALERT_TABLES, place=_PLACE, where=where.where())
     return fetch_rows(conn, query, {**where.params, "limit": limit})
+
+
+_ORDER = sql.SQL("order by a.severity, a.opened_at desc, a.alert_id desc")
+
+
+def checked_until(conn: psycopg.Connection[Any], meter_id: int) -> datetime | None:
+    """The latest reading of a meter that the verifier has checked; readings from the future are not among them."""
+    row = conn.execute("select last_at from meter_state where meter_id = %s", (meter_id,)).fetchone()
+    return None if row is None else row[0]
 
 
 def find_alert(conn: psycopg.Connection[Any], alert_id: int) -> Row | None:

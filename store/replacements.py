@@ -52,6 +52,18 @@ _DUE = sql.SQL("""
 """)
 
 
+_WITHOUT_VALIDITY = sql.SQL("""
+    select count(*) as meters from (
+        select from meter m
+        join utility u on u.utility_id = m.utility_id
+        {} and exists (
+            select from installation i where i.meter_id = m.meter_id
+                and coalesce(lower(i.during) < %(moment)s, true) and coalesce(upper(i.during) >= %(moment)s, true))
+        limit %(limit)s
+    ) counted
+""")
+
+
 @dataclass(frozen=True, slots=True)
 class ReplacementRule:
     """When a meter is due: validity that ended on or before `as_of`, or an alert of `kinds` confirmed before `moment`.
@@ -85,3 +97,16 @@ def list_replacements(
                   after_since=after[0], after_id=after[1])  # fmt: skip
     params = {"as_of": rule.as_of, "moment": rule.moment, "kinds": list(rule.kinds), "limit": limit}
     return fetch_rows(conn, _DUE.format(where.where()), {**where.params, **params})
+
+
+def count_without_validity(
+    conn: psycopg.Connection[Any], rule: ReplacementRule, *, utility: str | None, medium: str | None, at_most: int
+) -> int:
+    """Meters installed at the rule's moment without a date of validity on record; the count stops at `at_most`."""
+    where = Conditions()
+    where.add("m.validity_until is null")
+    where.add("u.code = %(utility)s", utility=utility)
+    where.add("m.medium = %(medium)s", medium=medium)
+    query = _WITHOUT_VALIDITY.format(where.where())
+    rows = fetch_rows(conn, query, {**where.params, "moment": rule.moment, "limit": at_most})
+    return int(rows[0]["meters"])

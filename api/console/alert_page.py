@@ -1,6 +1,7 @@
 """One alert for the inspector: what happened, the figures, the evidence, the history, and the form to decide."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -10,7 +11,7 @@ from api.console.formatting import Formatter
 from api.context import Context
 from api.evidence import EvidenceReading, read_evidence
 from api.models import Alert, AlertFinding
-from api.routers.alerts import load_alert
+from api.routers.alerts import load_alert, ongoing_until
 from api.texts import Texts
 from metrology.errors import MeterproofError
 from store.alert_decisions import (
@@ -43,16 +44,17 @@ def alert_values(
     with context.reading() as conn:
         alert = load_alert(conn, alert_id)
         assessments = _assessments(conn, alert, texts)
-    shown = _shown_finding(alert, finding_id)
+        shown = _shown_finding(alert, finding_id)
+        until = ongoing_until(conn, alert.meter_id, shown.model_dump()) if shown else None
     evidence = read_evidence(shown.evidence) if shown else []
     return {
         "alert": alert,
         "title": texts.of("kind", alert.kind),
-        "story": _story(alert, shown, texts, fmt),
+        "story": _story(alert, shown, until, texts, fmt),
         "advice": texts.of("advice", alert.kind if texts.has("advice", alert.kind) else "other"),
         "shown": shown,
         "reasons": _reasons(shown.detail.get("reasons"), texts) if shown else [],
-        "figures": fmt.figures(shown.detail, alert.medium) if shown else [],
+        "figures": fmt.figures(_told(shown, until, texts, fmt), alert.medium) if shown else [],
         "evidence": _evidence_rows(evidence[:MAX_EVIDENCE_ROWS]),
         "evidence_left_out": max(0, len(evidence) - MAX_EVIDENCE_ROWS),
         "assessments": assessments,
@@ -86,7 +88,24 @@ def _shown_finding(alert: Alert, finding_id: int | None) -> AlertFinding | None:
     return alert.finding_items[0] if alert.finding_items else None
 
 
-def _story(alert: Alert, shown: AlertFinding | None, texts: Texts, fmt: Formatter) -> str:
+def _told(shown: AlertFinding, until: datetime | None, texts: Texts, fmt: Formatter) -> dict[str, Any]:
+    """The finding's figures; what was frozen when it was recognised is told as such, and how it stands at `until`."""
+    detail = dict(shown.detail)
+    lasted_s = detail.get("lasted_s")
+    if detail.get("ongoing") is not True or not isinstance(lasted_s, int | float):
+        return detail
+    del detail["lasted_s"]
+    recognised = fmt.duration(lasted_s)
+    if until is None:
+        detail |= {"lasted": texts("lasted_recognised", lasted=recognised), "ongoing": texts("ongoing_recognised")}
+        return detail
+    lasted = fmt.duration((until - shown.starts_at).total_seconds())
+    detail["lasted"] = texts("lasted_so_far", lasted=lasted, recognised=recognised)
+    detail["ongoing"] = texts("ongoing_until", until=fmt.time(until))
+    return detail
+
+
+def _story(alert: Alert, shown: AlertFinding | None, until: datetime | None, texts: Texts, fmt: Formatter) -> str:
     subject = (
         texts.of("subject", alert.medium, serial=alert.serial)
         if alert.serial
@@ -94,10 +113,10 @@ def _story(alert: Alert, shown: AlertFinding | None, texts: Texts, fmt: Formatte
     )
     ongoing = f"{alert.kind}_ongoing"
     key = alert.kind if texts.has("story", alert.kind) else "other"
-    if shown and shown.detail.get("ongoing") is True and texts.has("story", ongoing):
+    if until is not None and texts.has("story", ongoing):
         key = ongoing
-    since, until = (shown.starts_at, shown.ends_at) if shown else (alert.starts_at, alert.last_at)
-    return texts.of("story", key, subject=subject, since=fmt.time(since), until=fmt.time(until))
+    since, end = (shown.starts_at, shown.ends_at) if shown else (alert.starts_at, alert.last_at)
+    return texts.of("story", key, subject=subject, since=fmt.time(since), until=fmt.time(until or end))
 
 
 def _evidence_rows(evidence: list[EvidenceReading]) -> list[dict[str, Any]]:

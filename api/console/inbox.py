@@ -1,5 +1,6 @@
 """The alert inbox: the summary strip, the filters and the list."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -7,9 +8,9 @@ from pydantic import Field, field_validator
 from api.console.formatting import Formatter
 from api.context import Context
 from api.models import AlertSummary, Count, Summary
-from api.parameters import MediumName, Parameters, Severity, Text, decode_cursor, encode_cursor
+from api.parameters import KindName, MediumName, Parameters, Severity, Text, decode_cursor, encode_cursor
 from api.texts import Texts, load_catalogue
-from store.alert_listings import AlertFilter, count_alerts, list_alerts, list_utilities
+from store.alert_listings import AlertFilter, AlertKey, count_alerts, list_alerts, list_utilities
 from store.query import Row
 
 TODO = ("open", "acknowledged")
@@ -29,7 +30,7 @@ class InboxParameters(Parameters):
     """What the inbox shows; a form sends its empty fields as well, they are no filter."""
 
     state: Literal["todo", "open", "acknowledged", "confirmed", "dismissed", "withdrawn", "all"] = "todo"
-    kind: Text | None = None
+    kind: KindName | None = None
     severity: Severity | None = None
     medium: MediumName | None = None
     utility: Text | None = None
@@ -55,26 +56,20 @@ class InboxParameters(Parameters):
 def inbox_values(context: Context, query: InboxParameters, texts: Texts) -> dict[str, Any]:
     """What the inbox's template needs, but for the summary."""
     limit = context.settings.page_size
-    after = decode_cursor(query.cursor, str, int)
+    after = decode_cursor(query.cursor, str, datetime, int)
     with context.reading() as conn:
-        rows = list_alerts(conn, query.to_filter(TABS[query.state]), (after[0], after[1]) if after else None, limit + 1)
+        rows = list_alerts(conn, query.to_filter(TABS[query.state]), AlertKey(*after) if after else None, limit + 1)
         counts = count_alerts(conn, query.to_filter(None))
         utilities = list_utilities(conn, _MAX_UTILITIES)
     last = rows[limit - 1] if len(rows) > limit else None
-    kinds = sorted({row["kind"] for row in counts} | ({query.kind} if query.kind else set()))
     return {
         "query": query,
         "alerts": [AlertSummary.model_validate(row) for row in rows[:limit]],
-        "next": encode_cursor(last["severity"], last["alert_id"]) if last else None,
+        "next": encode_cursor(last["severity"], last["opened_at"], last["alert_id"]) if last else None,
         "tabs": [(name, _tab_title(texts, name), _sum(counts, states)) for name, states in TABS.items()],
-        "kinds": [(kind, texts.of("kind", kind)) for kind in _all_kinds(kinds)],
+        "kinds": [(kind, texts.of("kind", kind)) for kind in load_catalogue()["kind"]],
         "utilities": utilities,
     }
-
-
-def _all_kinds(seen: list[str]) -> list[str]:
-    known = list(load_catalogue()["kind"])
-    return known + [kind for kind in seen if kind not in known]
 
 
 def _tab_title(texts: Texts, name: str) -> str:

@@ -131,7 +131,7 @@ def quarantine_page(
     return renderer.page(request, "quarantine.html", values)
 
 
-@router.get("/meters/{utility}/{serial}")
+@router.get("/meters/{utility}/{serial:path}")
 def meter_page(
     request: Request,
     utility: UtilityPath,

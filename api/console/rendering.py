@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.console.formatting import Formatter
+from api.console.problem_page import problem_lines
 from api.context import Context
 from api.errors import Problem
 from api.texts import HTML_LANGUAGE, Texts, choose_language
@@ -65,7 +66,8 @@ class Renderer:
 
     def problem_page(self, request: Request, problem: Problem) -> Response:
         """A problem as a page."""
-        return self.page(request, "problem.html", {"problem": problem}, problem.status)
+        values = {"problem": problem, "lines": problem_lines(problem, self.texts(request))}
+        return self.page(request, "problem.html", values, problem.status)
 
 
 class Links:
@@ -86,7 +88,8 @@ class Links:
     def other_language(self, language: str) -> str:
         """This page in another language."""
         kept = [(name, value) for name, value in self._request.query_params.multi_items() if name != "lang"]
-        path = self._request.url.path
+        # As it was sent: a serial's own slashes and question marks are still encoded there.
+        path = self._request.scope.get("raw_path", b"").decode("ascii", "replace") or self._request.url.path
         if self._request.method == "POST":  # a decision's address is the alert's and the decision
             path = path.rpartition("/")[0]
         return f"{path}?{urlencode([*kept, ('lang', language)])}"

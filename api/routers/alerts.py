@@ -1,9 +1,10 @@
 """Alerts: the inbox, one with its evidence, and the inspector's decisions."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import psycopg
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from api.charts import Chart, NoChart, error_chart, register_chart
@@ -14,6 +15,7 @@ from api.parameters import (
     MAX_ID,
     AlertState,
     IdPath,
+    KindName,
     MediumName,
     PageParameters,
     Parameters,
@@ -21,10 +23,20 @@ from api.parameters import (
     Text,
     decode_cursor,
     encode_cursor,
+    refuse_parameters,
 )
 from metrology.errors import NotFoundError
 from store.alert_decisions import Decision, DecisionRequest, decide
-from store.alert_listings import AlertFilter, find_alert, list_alert_events, list_alert_findings, list_alerts
+from store.alert_listings import (
+    AlertFilter,
+    AlertKey,
+    checked_until,
+    find_alert,
+    list_alert_events,
+    list_alert_findings,
+    list_alerts,
+)
+from store.query import Row
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 MAX_EVENTS = 500
@@ -35,7 +47,7 @@ class AlertFilterParameters(PageParameters):
     """Filters of the list of alerts."""
 
     state: list[AlertState] = Field(default_factory=list, max_length=5, description="May be repeated; none: all.")
-    kind: Text | None = None
+    kind: KindName | None = None
     severity: Severity | None = None
     medium: MediumName | None = None
     utility: Text | None = None
@@ -63,17 +75,17 @@ class ChartParameters(Parameters):
 
 @router.get("")
 def get_alerts(query: Annotated[AlertFilterParameters, Query()], context: ContextDep) -> Page[AlertSummary]:
-    """Alerts, alarms before warnings, the newest first."""
+    """Alerts, alarms before warnings, the latest raised first."""
     limit = query.rows(context)
-    after = decode_cursor(query.cursor, str, int)
+    after = decode_cursor(query.cursor, str, datetime, int)
     with context.reading() as conn:
-        rows = list_alerts(conn, query.to_filter(), (after[0], after[1]) if after else None, limit + 1)
+        rows = list_alerts(conn, query.to_filter(), AlertKey(*after) if after else None, limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
-    following = encode_cursor(last["severity"], last["alert_id"]) if last else None
+    following = encode_cursor(last["severity"], last["opened_at"], last["alert_id"]) if last else None
     return Page[AlertSummary](items=[AlertSummary.model_validate(row) for row in rows[:limit]], next=following)
 
 
-@router.get("/{alert_id}")
+@router.get("/{alert_id}", dependencies=[Depends(refuse_parameters)])
 def get_alert(alert_id: IdPath, context: ContextDep) -> Alert:
     """One alert with its findings and what became of it."""
     with context.reading() as conn:
@@ -125,6 +137,14 @@ def load_alert(conn: psycopg.Connection[Any], alert_id: int) -> Alert:
     )
 
 
+def ongoing_until(conn: psycopg.Connection[Any], meter_id: int | None, finding: Row) -> datetime | None:
+    """The latest reading checked, if a finding in force still went on there; its own end is when it was recognised."""
+    if meter_id is None or finding["detail"].get("ongoing") is not True or finding["superseded_at"] is not None:
+        return None
+    checked = checked_until(conn, meter_id)
+    return None if checked is None else max(checked, finding["ends_at"])
+
+
 def load_chart(conn: psycopg.Connection[Any], alert_id: int, finding_id: int | None, points_max: int) -> Chart:
     """What to draw for one of an alert's findings. Raises NotFoundError."""
     alert = find_alert(conn, alert_id)
@@ -140,6 +160,6 @@ def load_chart(conn: psycopg.Connection[Any], alert_id: int, finding_id: int | N
     if alert["kind"] == "error_beyond_mpe":
         return error_chart(conn, alert["meter_id"])
     finding = findings[0]
-    span = (finding["starts_at"], finding["ends_at"])
+    span = (finding["starts_at"], ongoing_until(conn, alert["meter_id"], finding) or finding["ends_at"])
     meter = (alert["meter_id"], alert["medium"])
     return register_chart(conn, meter, span, read_evidence(finding["evidence"]), points_max)

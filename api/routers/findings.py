@@ -2,12 +2,22 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from api.context import ContextDep
 from api.models import Finding, FindingSummary, Page
-from api.parameters import IdPath, Instant, MediumName, PageParameters, Text, decode_cursor, encode_cursor
+from api.parameters import (
+    IdPath,
+    Instant,
+    KindName,
+    MediumName,
+    PageParameters,
+    Text,
+    decode_cursor,
+    encode_cursor,
+    refuse_parameters,
+)
 from metrology.errors import NotFoundError
 from store.listings import FindingFilter, find_finding, list_findings
 
@@ -17,7 +27,7 @@ router = APIRouter(prefix="/v1/findings", tags=["findings"])
 class FindingParameters(PageParameters):
     """Filters of the list of findings."""
 
-    kind: Text | None = None
+    kind: KindName | None = None
     severity: Literal["info", "warning", "alarm"] | None = None
     utility: Text | None = None
     medium: MediumName | None = None
@@ -52,7 +62,7 @@ def get_findings(query: Annotated[FindingParameters, Query()], context: ContextD
     return Page[FindingSummary](items=[FindingSummary.model_validate(row) for row in rows[:limit]], next=following)
 
 
-@router.get("/{finding_id}")
+@router.get("/{finding_id}", dependencies=[Depends(refuse_parameters)])
 def get_finding(finding_id: IdPath, context: ContextDep) -> Finding:
     """One finding with its evidence, and the settings that it was made with."""
     with context.reading() as conn:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from api.context import Context, ContextDep
@@ -15,6 +15,7 @@ from api.parameters import (
     UtilityPath,
     decode_cursor,
     encode_cursor,
+    refuse_parameters,
 )
 from metrology.errors import NotFoundError
 from store.alert_listings import AlertFilter, count_alerts
@@ -48,7 +49,7 @@ def get_meters(query: Annotated[MeterParameters, Query()], context: ContextDep) 
     return Page[Meter](items=[Meter.model_validate(row) for row in rows[:limit]], next=following)
 
 
-@router.get("/{utility}/{serial}")
+@router.get("/{utility}/{serial:path}", dependencies=[Depends(refuse_parameters)])
 def get_meter(utility: UtilityPath, serial: SerialPath, context: ContextDep) -> MeterDetail:
     """One meter with its places and its latest reading."""
     return load_meter_detail(context, utility, serial)

@@ -23,7 +23,7 @@ from api.routers.meters import known_meter
 from store.listings import find_meter
 from store.reading_series import downsample, list_conflicting, list_readings, reading_span
 
-router = APIRouter(prefix="/v1/meters/{utility}/{serial}/readings", tags=["readings"])
+router = APIRouter(prefix="/v1/meters/{utility}/{serial:path}/readings", tags=["readings"])
 _BEGINNING, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 

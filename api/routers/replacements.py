@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from api.context import Context, ContextDep
-from api.models import Replacement, ReplacementPage
+from api.models import Count, Replacement, ReplacementPage
 from api.parameters import MediumName, PageParameters, Text, decode_cursor, encode_cursor
 from store.query import Row
-from store.replacements import ReplacementRule, list_replacements
+from store.replacements import ReplacementRule, count_without_validity, list_replacements
 
 router = APIRouter(prefix="/v1/replacements", tags=["replacements"])
 
@@ -58,9 +58,16 @@ def load_replacements(context: Context, query: ReplacementParameters) -> Replace
             after=(after[0], after[1]) if after else None,
             limit=limit + 1,
         )
+        bound = context.settings.count_max
+        unknown = count_without_validity(conn, rule, utility=query.utility, medium=query.medium, at_most=bound)
     last = rows[limit - 1] if len(rows) > limit else None
     following = encode_cursor(last["since"], last["meter_id"]) if last else None
-    return ReplacementPage(as_of=as_of, items=[_replacement(row) for row in rows[:limit]], next=following)
+    return ReplacementPage(
+        as_of=as_of,
+        items=[_replacement(row) for row in rows[:limit]],
+        next=following,
+        validity_unknown=Count(count=unknown, at_least=unknown >= bound),
+    )
 
 
 def _replacement(row: Row) -> Replacement:

@@ -1,15 +1,16 @@
 """The state of the whole in a few figures."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from api.context import Context, ContextDep
 from api.models import Count, FollowerLag, Summary
+from api.parameters import refuse_parameters
 from store.overview import count_waiting, follower_lags
 
 router = APIRouter(prefix="/v1/summary", tags=["summary"])
 
 
-@router.get("")
+@router.get("", dependencies=[Depends(refuse_parameters)])
 def get_summary(context: ContextDep) -> Summary:
     """Readings stored and waiting, alerts, and how far the verifier lags behind."""
     return load_summary(context)

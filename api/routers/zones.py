@@ -2,11 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from api.context import ContextDep
 from api.models import Page, Zone
-from api.parameters import MediumName, PageParameters, Text, UtilityPath, ZonePath, decode_cursor, encode_cursor
+from api.parameters import (
+    MediumName,
+    PageParameters,
+    Text,
+    UtilityPath,
+    ZonePath,
+    decode_cursor,
+    encode_cursor,
+    refuse_parameters,
+)
 from metrology.errors import NotFoundError
 from store.listings import find_zone, list_zones
 
@@ -32,7 +41,7 @@ def get_zones(query: Annotated[ZoneParameters, Query()], context: ContextDep) ->
     return Page[Zone](items=[Zone.model_validate(row) for row in rows[:limit]], next=following)
 
 
-@router.get("/{utility}/{zone}")
+@router.get("/{utility}/{zone:path}", dependencies=[Depends(refuse_parameters)])
 def get_zone(utility: UtilityPath, zone: ZonePath, context: ContextDep) -> Zone:
     """One zone."""
     with context.reading() as conn:

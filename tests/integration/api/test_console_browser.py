@@ -126,6 +126,26 @@ def test_the_console_fits_a_phone(shared, browser):
     page.close()
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_outcome_of_an_error_alert_is_in_sight(running, browser, language):
+    """On a common screen no column is cut off, and a verdict that was withheld shows its reason."""
+    running.query(
+        "update assessment set outcome = 'withheld', p_nonconforming = null, error_pct = null, std_pct = null,"
+        """ reasons = '[{"code": "zone_not_understood", "text": "x"}, {"code": "member_at_fault", "text": "y"}]'"""
+        " where window_end > (select max(window_end) - interval '3 days' from assessment) returning 1"
+    )
+    page = browser.new_page(viewport={"width": 1200, "height": 900}, locale="zh-CN")
+    page.goto(f"{running.url}/alerts/{running.city.alerts['error_beyond_mpe']}?lang={language}")
+    table = page.locator("#assessments")
+    assert table.evaluate("t => t.scrollWidth <= t.parentElement.clientWidth")
+    cells = table.locator("tbody tr.withheld td:last-child small")
+    expect(cells).to_have_count(6)
+    for cell in cells.all():
+        box = cell.bounding_box()
+        assert box["x"] + box["width"] <= table.evaluate("t => t.parentElement.getBoundingClientRect().right")
+    page.close()
+
+
 def test_without_javascript_the_decision_still_works(running, browser):
     context = browser.new_context(java_script_enabled=False, locale="en-GB")
     page = context.new_page()

@@ -53,7 +53,7 @@ def test_the_quarantine_is_listed_with_reason_and_remedy(running):
     english, chinese = page(running.client, "/quarantine?lang=en"), page(running.client, "/quarantine?lang=zh")
     for text in ("mp/v1/village/gw/readings", "meterproof import meters FILE", "utility &lt;b&gt;", "not decodable"):
         assert text in english
-    assert "供应企业尚未建档" in chinese
+    assert "供应企业尚未备案登记" in chinese
     assert "先导入该企业的表计档案" in chinese
     chosen = page(running.client, "/quarantine?lang=en&reason=utility_unknown&utility=&state=open")
     assert "byte 0: no JSON" not in chosen
@@ -74,7 +74,7 @@ def test_the_empty_inbox_is_friendly(migrated_dsn, serving):
     with serving(migrated_dsn) as url, httpx.Client(base_url=url) as client:
         assert "Nothing to decide" in page(client, "/?lang=en")
         assert "暂无待处理预警" in page(client, "/?lang=zh")
-        assert "No meter is due" in page(client, "/replacements?lang=en")
+        assert "No meter is known to be due" in page(client, "/replacements?lang=en")
 
 
 def test_inbox_pages(shared, serving):
@@ -226,6 +226,109 @@ def test_meter_and_replacement_pages(shared):
     assert "检定有效期至 2025-12-31（到期更换）" in listed
     assert "E-10023" in listed
     assert "E-10023" not in page(shared.client, "/replacements?lang=zh&as_of=2026-03-31&medium=water")
+
+
+def test_the_inbox_is_ordered_as_it_says_and_pages_stay_right(running, serving):
+    """Alarms first, then by the time when each was raised, which is shown; an alert that goes on keeps its place."""
+    running.query(
+        "update alert set opened_at = '2026-05-01T00:00Z' where kind in ('stopped', 'backward_step') returning 1"
+    )
+    with serving(running.dsn, page_size=2, language="zh") as url, httpx.Client(base_url=url) as client:
+        seen, path = [], "/"
+        while path:
+            text = page(client, path)
+            seen += [int(number) for number in re.findall(r'class="strong" href="/alerts/(\d+)"', text)]
+            following = re.search(r'rel="next" href="([^"]+)"', text)
+            path = html.unescape(following.group(1)) if following else ""
+            running.query("update alert set last_at = now() where kind = 'transient_glitch' returning 1")
+    expected = running.query("select alert_id from alert order by severity, opened_at desc, alert_id desc")
+    assert seen == [alert_id for (alert_id,) in expected]
+    assert "2026-05-01 08:00" in page(running.client, "/")
+    assert "同级别按预警时间由近到远排列" in page(running.client, "/?lang=zh")
+
+
+def test_an_ongoing_finding_is_told_up_to_the_latest_reading_checked(running):
+    """What was frozen when it was recognised must not read as if it had ended."""
+    path = f"/alerts/{running.city.alerts['stopped']}"
+    before = page(running.client, f"{path}?lang=en")
+    assert "at least 14 d 0 h, when recognised" in before
+    running.query(
+        "insert into meter_state values (%s, %s, %s, 0, '') returning 1",
+        running.city.meters["0045-7782"], hour(719), hour(719),
+    )  # fmt: skip
+    english, chinese = page(running.client, f"{path}?lang=en"), page(running.client, f"{path}?lang=zh")
+    assert "at least 14 d 4 h (recognised after 14 d 0 h)" in english
+    assert "yes, at the latest reading checked: 2026-03-31 07:00" in english
+    assert "at the latest one checked, 2026-03-31 07:00, it still had not" in english
+    assert "至少 14 天 4 小时（判定时为 14 天 0 小时）" in chinese
+    assert "截至最近一次核验的读数（2026-03-31 07:00）仍无变化" in chinese
+    chart = running.client.get(f"/v1{path}/chart").json()
+    assert chart["concerned_s"] == [hour(379).timestamp(), hour(719).timestamp()]
+    running.query("update finding set superseded_at = now() where kind = 'stopped' returning 1")
+    assert "at least 14 d 0 h, when recognised" in page(running.client, f"{path}?lang=en")
+    assert running.client.get(f"/v1{path}/chart").json()["concerned_s"][1] == hour(715).timestamp()
+
+
+def test_the_replacement_list_says_of_how_many_meters_the_validity_is_not_known(running):
+    empty = "/replacements?as_of=2020-01-01&lang="
+    running.query("update installation set during = '(,)' returning 1")
+    assert "validity-unknown" not in page(running.client, f"{empty}en")
+    running.query("update meter set validity_until = null where serial in ('E-10021', 'E-10023') returning 1")
+    assert "Installed meters without a date of validity on record: 2." in page(running.client, f"{empty}en")
+    chinese = page(running.client, f"{empty}zh")
+    assert "未登记检定有效期的在装表计：2 只，无法判断是否到期。" in chinese
+    assert "在装表计均在检定有效期内" not in chinese
+    listed = page(running.client, "/replacements?as_of=2026-03-31&lang=en")
+    assert "0045-7783" in listed
+    assert "on record: 2." in listed
+    by_medium = running.client.get("/v1/replacements?medium=water").json()
+    assert by_medium["validity_unknown"] == {"count": 0, "at_least": False}
+
+
+def test_the_rule_for_conflicting_values_is_the_verifiers(running):
+    with psycopg.connect(running.dsn) as conn:
+        subject, span = (running.city.meters["E-10021"], None), (hour(100), hour(100))
+        finding = add_finding(conn, "conflicting_values", "warning", subject, span, {}, [])
+        alert_id = add_alert(conn, "conflicting_values", "warning", subject, span, finding)
+    assert "the lowest is used" in page(running.client, f"/alerts/{alert_id}?lang=en")
+    assert "计算采用其中最小的值" in page(running.client, f"/alerts/{alert_id}?lang=zh")
+
+
+ODD_SERIALS = ("ä/ö?#% x", "a/../b", "/", "x/", "7%2F8", "...", "a/readings/b")
+
+
+@pytest.mark.parametrize("serial", ODD_SERIALS)
+def test_every_serial_that_can_be_registered_is_reachable(running, serial):
+    running.query("update meter set serial = %s where serial = 'E-10024' returning 1", serial)
+    inbox = page(running.client, "/?lang=en")
+    links = [html.unescape(a) for a in re.findall(r'href="(/meters/dazhou-power/[^"]+)"', inbox)]
+    (link,) = [a for a in links if "E-100" not in a]
+    text = page(running.client, link)
+    assert html.escape(serial) in text
+    other = html.unescape(re.search(r'class="language" href="([^"]+)"', text).group(1))
+    assert f"表计 {html.escape(serial)}" in page(running.client, other)
+    address = "/v1" + link.partition("?")[0]
+    assert running.client.get(address).json()["serial"] == serial
+    assert running.client.get(f"{address}/readings?limit=1").json()["serial"] == serial
+    assert running.client.get(f"{address}/readings/downsampled?buckets=2").json()["serial"] == serial
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/alerts/424242", "没有 424242 号预警。"),
+        ("/meters/dazhou-water/n%2F1", "供应企业 dazhou-water 没有已备案的表计 n/1。"),
+        ("/nowhere", "没有此地址：/nowhere"),
+        ("/?kind=%3Cscript%3E", "参数 kind 的值“&lt;script&gt;”无法采用，可用值：backward_step、"),
+        ("/?medium=steam", "可用值：electricity、water、gas"),
+        ("/?cursor=x", "参数 cursor 的值“x”无法采用"),
+    ],
+)
+def test_what_is_often_wrong_is_told_in_chinese(shared, path, text):
+    answer = shared.client.get(path, headers={"Accept": "text/html", "Accept-Language": "zh"})
+    assert answer.status_code in (404, 422)
+    assert text in answer.text
+    assert "does not exist" not in answer.text
 
 
 @pytest.mark.parametrize("path", ["/alerts/424242", "/nowhere", "/meters/dazhou-water/none"])

@@ -180,6 +180,25 @@ def test_bodies_are_bounded(shared):
     assert shared.client.post(path, content=chunks, headers=headers).status_code == 413
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"actor":"a\ud800","reason":"x"}',
+        rb'{"actor":"a","reason":"x\udfff"}',
+        rb'{"actor":"a","reason":"x","revise":"\ud800"}',
+        rb'{"actor":"a","reason":"x","\ud800":1}',
+        b'{"actor":"a","reason":"x","revise":"yes"}',
+        b'{"actor":"a","reason":"x","revise":1}',
+    ],
+)
+def test_text_that_can_not_be_kept_and_truth_that_is_none_are_problems(shared, body):
+    path = f"/v1/alerts/{shared.city.alerts['stopped']}/dismiss"
+    answer = shared.client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert len(events(shared, "stopped")) == 1
+
+
 def test_a_body_that_is_no_json_is_a_problem(shared):
     path = f"/v1/alerts/{shared.city.alerts['stopped']}/acknowledge"
     answer = shared.client.post(path, content=b"{", headers={"Content-Type": "application/json"})

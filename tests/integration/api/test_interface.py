@@ -135,8 +135,9 @@ def test_superseded_findings_are_left_out_unless_asked_for(running):
 def test_alerts_come_alarms_first_then_newest(shared):
     items = follow(shared.client, "/v1/alerts", limit=2)
     assert [item["severity"] for item in items] == ["alarm"] + ["warning"] * 5
-    ids = [item["alert_id"] for item in items[1:]]
-    assert ids == sorted(ids, reverse=True)
+    raised = [item["opened_at"] for item in items[1:]]
+    assert raised == sorted(raised, reverse=True)
+    assert len({item["alert_id"] for item in items}) == 6
     assert [i["kind"] for i in follow(shared.client, "/v1/alerts", zone="DMA-03", state="open")] == [
         "zone_imbalance",
         "stopped",
@@ -293,6 +294,13 @@ def confirm(running, kind: str) -> None:
         ("/v1/findings?from=2026-02-30T00:00:00Z", "query.from", "2026-02-30T00:00:00Z"),
         ("/v1/findings?from=0001-01-01T00:00:00%2B08:00", "query.from", "0001-01-01T00:00:00+08:00"),
         ("/v1/findings?kind=%00", "query.kind", "\x00"),
+        ("/v1/findings?kind=nope", "query.kind", "nope"),
+        ("/v1/alerts?kind=nope", "query.kind", "nope"),
+        ("/v1/summary?x=1", "query.x", "1"),
+        ("/v1/alerts/1?x=1", "query.x", "1"),
+        ("/v1/findings/1?x=1", "query.x", "1"),
+        ("/v1/meters/dazhou-power/E-10021?x=1", "query.x", "1"),
+        ("/v1/zones/dazhou-water/DMA-03?x=1", "query.x", "1"),
         ("/v1/replacements?as_of=tomorrow", "query.as_of", "tomorrow"),
         ("/v1/meters/dazhou-power/E-10021/readings/downsampled?buckets=999999", "query.buckets", "999999"),
     ],
@@ -301,6 +309,20 @@ def test_a_wrong_parameter_is_named_with_its_value(shared, path, parameter, valu
     body = problem(shared.client.get(path), 422)
     assert [(error["parameter"], error["value"]) for error in body["errors"]] == [(parameter, value)]
     assert parameter in body["detail"]
+
+
+def test_a_wrong_kind_is_told_the_right_ones(shared):
+    body = problem(shared.client.get("/v1/findings?kind=nope"), 422)
+    assert "backward_step, reversed_running, rollover" in body["detail"]
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/v1/alerts", "/replacements", "/static/chart.js", "/no"])
+def test_head_is_get_without_content(shared, path):
+    head, get = shared.client.head(path), shared.client.get(path)
+    assert head.status_code == get.status_code
+    assert head.content == b""
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert head.headers["content-length"] == get.headers["content-length"]
 
 
 def test_an_unescaped_plus_is_explained(shared):
