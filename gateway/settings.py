@@ -146,7 +146,7 @@ class GatewaySettings(BaseModel):
         Decimal(0), description="Smallest register accepted [kWh or m3]; lower it where meters count below zero."
     )
     register_max: Decimal = Field(Decimal(10) ** 12, description="Largest register accepted [kWh or m3].")
-    feedback: FeedbackSettings = FeedbackSettings()
+    feedback: FeedbackSettings = Field(FeedbackSettings(), description="What senders hear of their messages.")
     retry_pause_max_s: float = Field(
         30.0, ge=0.01, le=3600, description="Longest pause between attempts while the database is away [s]."
     )
