@@ -123,7 +123,7 @@ def test_gaps_are_closed_and_clocks_set_though_the_repairer_is_killed_again_and_
         for pause_s in (0.0, 0.05, 0.3):  # before, while and after its first command is sent
             repair.start()
             commands = database.count("command")
-            wait_until(lambda n=commands: database.count("command") > n)
+            wait_until(lambda n=commands: database.count("command") > n, 60)
             time.sleep(pause_s)
             repair.end(signal.SIGKILL)
         repair.start()
