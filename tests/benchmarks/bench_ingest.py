@@ -7,6 +7,7 @@ be installed is left out with the reason.
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -29,7 +30,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=PAGE)
     arguments = parser.parse_args()
     plan = QUICK if arguments.quick else FULL
-    started = time.monotonic()
+    started, load_before = time.monotonic(), os.getloadavg()[0]
     peers, missing = available_peers()
     notes = [f"{name}: {reason}" for name, reason in missing.items()]
     brokers = brokers_here(mosquitto_program() is not None)
@@ -41,7 +42,7 @@ def main() -> int:
         results, faults = run_all(made, plan, brokers, peers, started + arguments.minutes * 60)
         messages = arguments.sustained or plan.sustained_messages
         sustained = [run_sustained(made, name, messages) for name in brokers]
-        text = page(results, sustained, plan, made.settings(), [*notes, *faults])
+        text = page(results, sustained, plan, made.settings(), [*notes, *faults], load_before)
     print(text)
     if not arguments.quick:
         arguments.out.write_text(text, encoding="utf-8")

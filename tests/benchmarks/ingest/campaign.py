@@ -82,6 +82,9 @@ def run_all(
 
     for turn in range(plan.rounds):
         for name in brokers:
+            if time.monotonic() > deadline:
+                faults.append(f"round {turn + 1}, {name}: left out, the time was over")
+                continue
             results.append(run_copy(database, plan.messages["a"] * BATCHED.readings))
             print(_line(results[-1]), flush=True)
             for shape in SHAPES.values():

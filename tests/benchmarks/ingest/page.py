@@ -20,7 +20,7 @@ Readings a second from a broker's session into PostgreSQL, side by side in one r
 consumer's session is made, the consumer is away while the broker is filled, then it starts: measured is the time from
 its connection to the commit of its last row, by the server's own record. Medians of up to {rounds} rounds (peers
 {peer_rounds}), in which the contestants take turns, in brackets the lowest and highest. Ratios carry over to other
-machines within some tenths, rates do not.
+machines within some tenths, rates do not.{load}
 
 - **Messages**: native JSON with time, serial, register and status of each reading, {meters:,} registered meters;
   (a) 500 readings a message, {a:,} messages; (b) one reading a message, {b:,} messages;
@@ -44,21 +44,42 @@ machines within some tenths, rates do not.
 """
 
 
+_BUSY: Final = """
+
+**Other work ran on the machine (load {load:.1f} before the start): all rates are too low, and the aims in readings a
+second can't be judged by this run.** Run it again on an idle machine."""
+
+
 def page(
-    results: Sequence[Result], sustained: Sequence[Sustained], plan: Plan, settings: dict[str, str], notes: list[str]
+    results: Sequence[Result],
+    sustained: Sequence[Sustained],
+    plan: Plan,
+    settings: dict[str, str],
+    notes: list[str],
+    load_before: float,
 ) -> str:
-    """The page as Markdown."""
-    lines = [_introduction(plan, settings), *_rates(results), "", *_aims(results), "", *_costs(results), ""]
+    """The page as Markdown; `load_before` is the machine's load before anything was started."""
+    lines = [
+        _introduction(plan, settings, load_before),
+        *_rates(results),
+        "",
+        *_aims(results),
+        "",
+        *_costs(results),
+        "",
+    ]
     lines += [*_sustained(sustained), ""]
     if notes:
         lines += ["## Left out or failed", "", *(f"- {' '.join(note.split())[:400]}" for note in notes), ""]
     return "\n".join([*lines, "Measured by `make bench-ingest`."]) + "\n"
 
 
-def _introduction(plan: Plan, settings: dict[str, str]) -> str:
+def _introduction(plan: Plan, settings: dict[str, str], load_before: float) -> str:
+    busy = load_before > 0.5
     return _INTRODUCTION.format(
         machine=f"{os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}",
         rounds=plan.rounds,
+        load=_BUSY.format(load=load_before) if busy else "",
         peer_rounds=plan.peer_rounds,
         meters=METERS,
         a=plan.messages["a"],
