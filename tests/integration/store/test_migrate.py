@@ -108,3 +108,24 @@ def test_a_migration_that_can_not_have_the_lock_gives_up(postgres_dsn: str, monk
         with pytest.raises(psycopg.errors.LockNotAvailable):
             migrate(connection, parse_migrations(FILES))
         assert tables(connection) == set()
+
+
+def test_places_get_the_medium_of_what_they_hold(postgres_dsn: str) -> None:
+    """A registry written before places were told apart by medium keeps what it held."""
+    with psycopg.connect(postgres_dsn) as connection:
+        for migration in load_migrations():
+            if migration.label == "0005_place_per_medium":
+                connection.execute(
+                    "insert into utility (code) values ('u');"
+                    " insert into service_point (utility_id, code) values (1, 'P');"
+                    " insert into zone (utility_id, code, medium) values (1, 'Z', 'water');"
+                    " insert into zone_membership (zone_id, service_point_id) values (1, 1);"
+                    " insert into meter (utility_id, serial, medium, unit, resolution_micro)"
+                    "  values (1, 'G', 'gas', 'm3', 1000);"
+                    " insert into installation (meter_id, service_point_id, role, during)"
+                    "  values (1, 1, 'customer', '(,)')"
+                )
+            if migration.in_transaction:
+                connection.execute(migration.sql.encode())
+        media = "select (select medium from installation), (select medium from zone_membership)"
+        assert connection.execute(media).fetchone() == ("gas", "water")
