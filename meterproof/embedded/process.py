@@ -1,6 +1,7 @@
 """Small helpers around operating-system processes and ports."""
 
 import os
+import secrets
 import signal
 import socket
 import time
@@ -9,10 +10,17 @@ from pathlib import Path
 
 
 def free_port() -> int:
-    """A TCP port of the loopback address that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback address that is free now.
+
+    Below the range that the system gives to outgoing connections: one of those could take the port before its server
+    does, or while the server is down for a moment.
+    """
+    for _ in range(1000):
+        port = 15_000 + secrets.randbelow(17_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port between 15000 and 32000 on the loopback address")
 
 
 def is_listening(port: int) -> bool:
