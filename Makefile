@@ -82,4 +82,4 @@ clean:  ## remove what the commands made, the demo's data included
 	@if [ -x $(PY) ]; then $(PY) -m meterproof.embedded; fi
 	rm -rf .venv .venv-fuzz .cache var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help demo test test-timescale test-slow lint bench-metrology bench-store bench-gateway bench-ingest bench-repair bench-brokers bench-memory docs lock runtime dev browser mosquitto clean
+.PHONY: help demo test test-timescale test-slow lint bench-metrology bench-store bench-gateway bench-ingest bench-repair bench-balance bench-brokers bench-memory docs lock runtime dev browser mosquitto clean fuzz

@@ -16,6 +16,7 @@ from gateway.reasons import Reason
 from gateway.rejects import message_row, rejected_rows
 from gateway.settings import GatewaySettings
 from metrology.quantities import Medium, micro_per_unit
+from store.cells import is_reserved_name
 from store.pending import PendingRow
 from store.quarantine import QuarantineRow
 from store.readings import READING
@@ -183,7 +184,9 @@ def _check(
 
 def is_serial(text: str) -> bool:
     """True for what the registry could hold as a serial: 1 to 128 printable characters."""
-    return 0 < len(text) <= SERIAL_LENGTH_MAX and text.isprintable() and not text.isspace()
+    # Blanks around it are not taken off: the registry's serials have none, so such a reading would wait for ever.
+    plain = 0 < len(text) <= SERIAL_LENGTH_MAX and text.isprintable() and text == text.strip()
+    return plain and not is_reserved_name(text)
 
 
 def _readings(columns: _Columns, chosen: Mask, batch_id: int) -> NDArray[np.void]:

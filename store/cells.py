@@ -57,6 +57,11 @@ def shown_value(text: str) -> str:
     return f"{text[:_LONGEST_SHOWN]!r}... ({len(text):,} characters)"
 
 
+def is_reserved_name(text: str) -> bool:
+    """True for a meter's or zone's name that an address of the interface could not hold: it would mean something else."""
+    return text in (".", "..") or text.endswith(_RESERVED_ENDS)
+
+
 class RowReader:
     """Reads the cells of one row after the other by column name.
 
@@ -93,7 +98,7 @@ class RowReader:
             self.fault(column, "a text on one line, without invisible characters; type it anew")
         elif len(text) > MAX_NAME_LENGTH:
             self.fault(column, f"at most {MAX_NAME_LENGTH} characters")
-        elif in_address and (text in (".", "..") or text.endswith(_RESERVED_ENDS)):
+        elif in_address and is_reserved_name(text):
             self.fault(column, "another name: an address that ends so would mean something else")
         else:
             return text

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.batch import Assembly, assemble
+from gateway.batch import Assembly, assemble, is_serial
 from gateway.codec.native import decode_native
 from gateway.codec.rows import MessageRejected
 from gateway.decode import Message, decode
@@ -247,3 +247,9 @@ def test_a_key_that_stands_twice_is_refused_as_it_says_two_things(twice: str) ->
 def test_a_meter_that_is_called_like_a_key_is_no_repetition() -> None:
     payload = b'{"v":1,"medium":"water","unit":"L","observed_at":"2026-01-01T00:00:00Z","meter":"meter","register":305}'
     assert decode_native(payload, 10).meter == ["meter"]
+
+
+@pytest.mark.parametrize("serial", [".", "..", " W1", "W1 ", "a/readings", "\t", ""])
+def test_serials_that_no_registry_could_hold_are_refused_and_others_kept(serial: str) -> None:
+    assert not is_serial(serial)
+    assert is_serial("ä/ö?#% x")
