@@ -58,7 +58,7 @@ def shown_value(text: str) -> str:
 
 
 def is_reserved_name(text: str) -> bool:
-    """True for a meter's or zone's name that an address of the interface could not hold: it would mean something else."""
+    """True for a name that an address of the interface could not hold: it would mean something else."""
     return text in (".", "..") or text.endswith(_RESERVED_ENDS)
 
 
