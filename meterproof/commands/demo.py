@@ -23,6 +23,7 @@ from meterproof.console import err
 from meterproof.embedded.postgres import EmbeddedServerError
 from meterproof.embedded.process import free_port, is_listening
 from meterproof.embedded.runtime import check_servers, embedded_servers
+from meterproof.gateway_status import gateway_has_subscribed
 from meterproof.settings import Settings
 from metrology.errors import MeterproofError
 from simulators.broken import broken_messages
@@ -162,10 +163,14 @@ class _Demo:
             self._check_children()
             try:
                 with urlopen(self.address + "livez", timeout=2):  # noqa: S310  # our own address
-                    return
+                    break
             except (URLError, OSError):
                 time.sleep(0.1)
-        raise EmbeddedServerError(f"the HTTP interface did not answer at {self.address} within {timeout_s:g} s")
+        else:
+            raise EmbeddedServerError(f"the HTTP interface did not answer at {self.address} within {timeout_s:g} s")
+        if not gateway_has_subscribed(self.broker, timeout_s):
+            raise DemoError(f"the gateway has not subscribed at the broker within {timeout_s:g} s")
+        self._check_children()
 
     def _check_children(self) -> None:
         for name, child in self.children.items():

@@ -14,6 +14,7 @@ from gateway.settings import MqttSettings
 from meterproof.commands.registering import register_serials
 from meterproof.console import err, print_figures, print_json
 from meterproof.embedded.runtime import find_servers
+from meterproof.gateway_status import gateway_has_subscribed
 from meterproof.patience import PatientConnection, wait_for
 from meterproof.settings import Settings
 from metrology.errors import InvalidInputError, MeterproofError
@@ -28,6 +29,7 @@ from store.readings import read_conflicts, read_meter_readings
 from store.registry import load_identities
 
 _ALL_TIMES_US = (-(2**62), 2**62)
+_GATEWAY_WAIT_S = 15.0
 _SHOWN = 3  # rejected lines that are printed
 
 
@@ -67,6 +69,7 @@ def replay(
         conn.commit()
     if rejects is not None:
         _write_rejects(plan, rejects)
+    warn_without_gateway(publisher_broker(settings.mqtt))
     options = PublishOptions(readings_per_s=pace)
     result = _run(settings, settings.mqtt, plan, meter_ids, begun_seq, options, timeout_s)
     figures = _figures(settings, plan, before, result)
@@ -172,6 +175,16 @@ def publisher_broker(mqtt: MqttSettings) -> Broker:
     address = mqtt.address
     password = mqtt.password.get_secret_value() if mqtt.password else None
     return Broker(address.hostname or "", mqtt.port, mqtt.username, password, address.scheme == "mqtts")
+
+
+def warn_without_gateway(broker: Broker) -> None:
+    """Wait until a gateway has subscribed: what is sent before is kept for nobody. Say so where none is seen."""
+    if not gateway_has_subscribed(broker, _GATEWAY_WAIT_S):
+        err.print(
+            f"no gateway's status is seen at the broker after {_GATEWAY_WAIT_S:g} s: unless one has subscribed, what "
+            "is sent now is lost; start `meterproof serve gateway` first",
+            style="yellow",
+        )
 
 
 def _meter_ids(conn: Connection, plan: ReplayPlan, register: bool) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from meterproof.city_run import obey_commands, publish_messages, register_city
-from meterproof.commands.replay import publisher_broker
+from meterproof.commands.replay import publisher_broker, warn_without_gateway
 from meterproof.console import err, out, print_json
 from meterproof.embedded.runtime import find_servers
 from meterproof.settings import Settings
@@ -44,6 +44,7 @@ def simulate(
     plan = city.scenario
     if not as_json:
         err.print(f"{plan.name}: {len(city.serials)} meters, {plan.start:%Y-%m-%d} to {plan.end:%Y-%m-%d} UTC")
+    warn_without_gateway(publisher_broker(settings.mqtt))
     done = publish_messages(city.messages(plan.start, plan.end), publisher_broker(settings.mqtt))
     figures = {"messages": done.messages, "readings": done.readings, "sent_again": done.resent}
     if not as_json:

@@ -17,6 +17,8 @@ import pytest
 from meterproof.embedded.broker import EmbeddedBroker
 from meterproof.embedded.postgres import EmbeddedPostgres
 from meterproof.embedded.process import free_port
+from meterproof.gateway_status import gateway_has_subscribed
+from simulators.publisher import Broker
 from store.migrate import migrate
 
 
@@ -37,6 +39,8 @@ class System:
             migrate(conn)
         for role in ("gateway", "verifier"):
             self.start_role(role)
+        # A test that publishes by itself must not be faster than the first subscription.
+        assert gateway_has_subscribed(Broker.from_url(self.broker.url), 60), self.log("gateway")
 
     @property
     def dsn(self) -> str:
