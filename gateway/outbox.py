@@ -40,6 +40,7 @@ class Outbox:
         self._mqtt = mqtt
         self._status_topic = STATUS_TOPIC.format(client_id=mqtt.client_id) if settings.publish_status else ""
         self._online: paho.MQTTMessageInfo | None = None
+        self._is_announced = False
         is_v5 = mqtt.protocol == "5"
         client_id = f"{mqtt.client_id}-out"
         self._client = new_client(mqtt, client_id, self._ended_by_tls, clean_session=None if is_v5 else True)
@@ -55,6 +56,12 @@ class Outbox:
         self._client.connect_async(self._mqtt.address.hostname or "", self._mqtt.port, self._mqtt.keepalive_s)
         self._client.loop_start()
 
+    def announce(self) -> None:
+        """Say that the gateway is online, now or when there is a connection: its subscriptions are granted."""
+        self._is_announced = True
+        if self._status_topic and self._client.is_connected():
+            self._say_online(self._client)
+
     def publish(self, topic: str, payload: bytes, qos: int = QOS) -> bool:
         """Give a message to the broker, now or when it is there again; False if too many wait already.
 
@@ -65,7 +72,7 @@ class Outbox:
 
     def stop(self) -> None:
         """Say goodbye, as far as the broker lets, and disconnect."""
-        if self._status_topic and self._client.is_connected():
+        if self._status_topic and self._is_announced and self._client.is_connected():
             said = self._client.publish(self._status_topic, self._status("offline", "stopped"), QOS, retain=True)
             if said.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 said.wait_for_publish(_CLOSE_S)
@@ -82,7 +89,7 @@ class Outbox:
                 "mp/v1/+/+/rejected and %s, or set gateway.feedback.tell_senders and publish_status to false",
                 *(self._mqtt.url, f"{self._mqtt.client_id}-out", reason, self._status_topic or "no status"),
             )
-        elif self._status_topic:
+        elif self._status_topic and self._is_announced:
             self._say_online(client)
 
     def _say_online(self, client: paho.Client, *_: Any) -> None:

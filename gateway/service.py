@@ -62,19 +62,19 @@ class GatewayService:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; the batch at hand is finished. Raises GatewayError for what waiting won't heal."""
         self._source.start()
+        self._outbox.start()
         told = False
         try:
             while not stop.is_set():
                 if not told and self._source.is_connected:
-                    self._outbox.start()  # the status says that the subscriptions are granted: senders may begin
+                    self._outbox.announce()  # the status tells senders that they may begin
                     told = True
                 batch = self._collect()
                 if batch:
                     self._writer.write(batch, self._committed, stop)
         finally:
             self._source.stop()
-            if told:
-                self._outbox.stop()
+            self._outbox.stop()
             self._sources.close()
 
     def reload(self, settings: GatewaySettings) -> None:

@@ -34,6 +34,7 @@ def outbox(
     )
     outbox = Outbox(mqtt, FeedbackSettings())
     outbox.start()
+    outbox.announce()
     yield outbox
     outbox.stop()
 

@@ -152,6 +152,7 @@ def test_the_status_is_told_although_much_feedback_waits_and_what_is_too_much_is
     taken = [outbox.publish(REJECTED, b'{"n": %d}' % i) for i in range(40)]
     assert taken == [True] * 30 + [False] * 10
     outbox.start()
+    outbox.announce()
     assert [sender.next()["n"] for _ in range(30)] == list(range(30))
     assert watcher.next()["state"] == "online"
     outbox.stop()
