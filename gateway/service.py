@@ -121,10 +121,11 @@ class GatewayService:
         return len(messages)
 
     def _committed(self, messages: Sequence[Decoded], committed: Committed) -> None:
-        self._source.settle([decoded.message for decoded in messages])
-        self._feedback.tell(committed.rejected)
         first_us = min(decoded.message.received_us for decoded in messages)
         now_s = time.time()
+        # Counted first, so that what is no longer in flight stands in every count.
         self._metrics.count_committed(committed, now_s - first_us / 1e6)
         self._source_metrics.count_committed(messages, committed.quarantined_by_source, now_s)
+        self._source.settle([decoded.message for decoded in messages])
+        self._feedback.tell(committed.rejected)
         _log.debug("batch %d: %d messages, %s", committed.commit_seq, committed.messages, committed.readings)

@@ -43,6 +43,7 @@ def test_redelivered_message_changes_nothing_but_a_repetition_and_another_value_
             wait_until(lambda before=before: total(database, "messages") > before or before == 3)
         publisher.publish(payload("W-1", 0, 1, register=7777.0))
         wait_until(lambda: total(database, "messages") == 4)
+        wait_until(lambda: gateway.metric("in_flight_messages") == 0)
         assert gateway.metric("readings_total", result="duplicates") == 4
     assert database.count("reading") == 2
     assert database.rows("select readings from reading_repeat") == [(2,)]

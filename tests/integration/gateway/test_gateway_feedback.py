@@ -72,7 +72,7 @@ def test_the_sender_hears_of_what_was_quarantined_once_and_after_the_commit(
         assert listener.next()["reason"] == "undecodable"
         publisher.publish(b'{"no": "reading"}', topic=REJECTED)
         assert database.value("select deliveries from quarantine where reason = 'version_unsupported'") == 2
-        assert gateway.metric("feedback_total", result="told") == 2
+        wait_until(lambda: gateway.metric("feedback_total", result="told") == 2)
         assert listener.next()["no"] == "reading"  # what the test itself sent
     assert listener.messages.empty()
 

@@ -29,8 +29,8 @@ def test_unusable_messages_are_kept_as_sent_and_do_not_come_again(run_gateway, p
             publisher.publish(payload)
         publisher.publish(b"{}", topic="mp/v1/city/gw/readings")
         wait_until(lambda: database.value("select coalesce(sum(messages), 0) from batch") == 5)
-        assert gateway.metric("quarantined_total", reason="undecodable") == 1
         wait_until(lambda: gateway.metric("in_flight_messages") == 0)
+        assert gateway.metric("quarantined_total", reason="undecodable") == 1
     kept = {reason: bytes(payload) for reason, payload in database.rows("select reason, payload from quarantine")}
     assert kept == {
         "undecodable": payloads[0],

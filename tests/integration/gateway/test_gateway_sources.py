@@ -48,6 +48,7 @@ def test_each_topic_is_read_by_its_source_and_a_feigned_meter_is_told(run_gatewa
         publisher.publish(telegram("W-4", 99), "wmbusmeters/W-2")
         publisher.publish(b"1250.5", "vzlogger/data/chn0/raw")
         wait_until(lambda: gateway.metric("messages_committed_total") == 4)
+        wait_until(lambda: gateway.metric("in_flight_messages") == 0)
         metrics = {
             (name, source): gateway.metric(name, source=source)
             for name in ("source_messages_received_total", "source_messages_committed_total")
