@@ -17,13 +17,14 @@ from urllib.request import urlopen
 import typer
 
 from meterproof.city_run import CityClock, publish_messages, register_city
-from meterproof.commands.demo_view import HistoryView, LiveView, print_summary
+from meterproof.commands.demo_view import QUIET_S, HistoryView, LiveView, print_summary
 from meterproof.commands.replay import publisher_broker
 from meterproof.console import err
 from meterproof.embedded.postgres import EmbeddedServerError
 from meterproof.embedded.process import free_port, is_listening
 from meterproof.embedded.runtime import check_servers, embedded_servers
 from meterproof.gateway_status import gateway_has_subscribed
+from meterproof.patience import wait_for
 from meterproof.settings import Settings
 from metrology.errors import MeterproofError
 from simulators.broken import broken_messages
@@ -32,6 +33,7 @@ from simulators.publisher import Broker
 from simulators.scenario import load_scenario
 from store.database import Connection, connect
 from store.migrate import migrate
+from store.overview import BatchTotals, add_batch_totals
 from store.progress import system_progress
 
 _LIVE = timedelta(days=7)  # simulated days between the history's end and now
@@ -110,11 +112,15 @@ class _Demo:
             except KeyboardInterrupt:
                 if once:
                     raise
+            arrived = wait_for(lambda: self._stored(conn, begun_seq), self.published, QUIET_S)
             self._wait_until_verified(conn)
             print_summary(conn, self.city, self.clock.published_until, self.published)
-            progress = system_progress(conn, begun_seq)
-        if once and progress.readings_in < self.published:
-            raise DemoError(f"{self.published:,} readings were published but {progress.readings_in:,} arrived")
+            stored = self._stored(conn, begun_seq)
+        if not arrived:
+            raise DemoError(
+                f"{self.published:,} readings were published but {stored:,} were stored; look into the quarantine"
+                " (meterproof quarantine list) and the gateway's log"
+            )
 
     def _history(self, conn: Connection, begun_seq: int) -> None:
         end = self.city.scenario.end
@@ -148,6 +154,12 @@ class _Demo:
 
     def _expected(self, end: datetime) -> int:
         return sum(len(part) for _, part in self.city.days(self.clock.published_until, end))
+
+    def _stored(self, conn: Connection, begun_seq: int) -> int:
+        """Readings of this run that the store holds; rejected ones, such as the broken messages', don't count."""
+        self._check_children()
+        totals = add_batch_totals(conn, BatchTotals(commit_seq=begun_seq))
+        return totals.stored + totals.duplicates + totals.conflicting
 
     def _wait_until_verified(self, conn: Connection, timeout_s: float = 120.0) -> None:
         deadline = time.monotonic() + timeout_s

@@ -18,7 +18,7 @@ from store.database import Connection
 from store.overview import BatchTotals, add_batch_totals, count_waiting
 from store.progress import findings_by_kind, system_progress
 
-_QUIET_S = 120.0  # without any movement for this long something is wrong
+QUIET_S = 120.0  # without any movement for this long something is wrong
 _LINE_EVERY_S = 10.0  # between lines where no terminal shows the bars
 
 
@@ -57,8 +57,8 @@ class HistoryView:
             now = self._look()
             if now != before:
                 before, moved_at = now, time.monotonic()
-            elif time.monotonic() - moved_at > _QUIET_S:
-                err.print(f"nothing has moved for {_QUIET_S:g} s: going on", style="yellow")
+            elif time.monotonic() - moved_at > QUIET_S:
+                err.print(f"nothing has moved for {QUIET_S:g} s: going on", style="yellow")
                 return
 
     def _look(self) -> tuple[int, float]:

@@ -25,7 +25,9 @@ def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
 
 
 def test_the_demo_ends_by_itself_and_accounts_for_its_readings(tmp_path: Path) -> None:
-    result = run("demo", "--once", "--scenario", str(ROOT / "simulators" / "scenarios" / "tiny.toml"), cwd=tmp_path)
+    tiny = str(ROOT / "simulators" / "scenarios" / "tiny.toml")
+    # Slow batches: the summary has to wait for what was published last, and must not be early.
+    result = run("demo", "--once", "--scenario", tiny, cwd=tmp_path, METERPROOF_GATEWAY__BATCH_LINGER_MS="1500")
     assert result.returncode == 0, result.stderr
     figures = {
         cells[1].strip(): cells[2].strip()
@@ -38,7 +40,7 @@ def test_the_demo_ends_by_itself_and_accounts_for_its_readings(tmp_path: Path) -
     assert sum(stored) == published
     assert figures["messages in quarantine"] == "4"
     assert "alerts against truth" in result.stdout
-    again = run("demo", "--once", "--scenario", str(ROOT / "simulators" / "scenarios" / "tiny.toml"), cwd=tmp_path)
+    again = run("demo", "--once", "--scenario", tiny, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "is loaded already" in again.stderr
 
