@@ -67,6 +67,10 @@ class CityClock:
         kept = {"start": self.start.isoformat(), "published_until": self.published_until.isoformat()}
         file.write_text(json.dumps(kept), encoding="utf-8")
 
+    def further(self, span: timedelta, now: datetime) -> datetime:
+        """Published further by the span, but never beyond now: what lies ahead would have to be waited for."""
+        return max(min(self.published_until + span, now), self.published_until)
+
     def advanced(self, until: datetime) -> "CityClock":
         """The same city, published further."""
         return CityClock(self.start, until.astimezone(UTC))

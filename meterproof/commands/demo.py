@@ -37,7 +37,7 @@ from store.overview import BatchTotals, add_batch_totals
 from store.progress import system_progress
 
 _LIVE = timedelta(days=7)  # simulated days between the history's end and now
-_ONCE = timedelta(days=1)  # of these, what `--once` goes on live
+_ONCE = timedelta(days=1)  # of these, what `--once` goes on live each time, while there are any left
 _ROLES = ("gateway", "verifier", "api")
 
 
@@ -108,7 +108,7 @@ class _Demo:
             self._history(conn, begun_seq)
             err.print(f"\n[bold]The inspector's console: {self.address}[/bold]\n")
             try:
-                self._live(conn, begun_seq, pace, self.clock.published_until + _ONCE if once else None)
+                self._live(conn, begun_seq, pace, self.clock.further(_ONCE, datetime.now(UTC)) if once else None)
             except KeyboardInterrupt:
                 if once:
                     raise
