@@ -12,8 +12,8 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
-from conftest import System
 from paho.mqtt.enums import CallbackAPIVersion
+from running_system import System
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 UTILITIES = ("ordered", "shuffled")

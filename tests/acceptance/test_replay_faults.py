@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from conftest import System
+from running_system import System
 
 MAPPING = """
 utility = "alicante"

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conftest import System
+from running_system import System
 
 from simulators.make_sample import SampleCounts, write_sample
 

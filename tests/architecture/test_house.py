@@ -70,3 +70,14 @@ def test_the_mathematics_have_no_clock_and_no_io() -> None:
         calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
         found += [f"{path.name}:{call.lineno}" for call in calls if ast.unparse(call.func) in forbidden]
     assert not found
+
+
+def test_no_test_imports_from_a_conftest() -> None:
+    """There are several of that name: which one an import finds depends on what else is run."""
+    found = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == "conftest"
+    ]
+    assert not found

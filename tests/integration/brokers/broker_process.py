@@ -184,3 +184,7 @@ def _rendered(source: Path, folder: Path, replaced: dict[str, str]) -> Path:
     path = folder / source.name
     path.write_text(text)
     return path
+
+
+KINDS: dict[str, type[ProductionBroker]] = {"nats-server": Nats, "mosquitto": Mosquitto}
+PASSWORDS = {"meterproof": "reads all", "city/gw-1": "of the first", "city/gw-2": "of the second"}

@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from broker_process import Certificates, Mosquitto, Nats, ProductionBroker, mosquitto_program
+from broker_process import KINDS, PASSWORDS, Certificates, ProductionBroker, mosquitto_program
 
 sys.path.append(str(Path(__file__).parents[1] / "gateway"))  # its proxy serves here as well
 
-PASSWORDS = {"meterproof": "reads all", "city/gw-1": "of the first", "city/gw-2": "of the second"}
-KINDS = {"nats-server": Nats, "mosquitto": Mosquitto}
 StartBroker = Callable[..., ProductionBroker]
 
 

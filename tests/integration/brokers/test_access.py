@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from broker_process import Certificates
-from conftest import KINDS, PASSWORDS
+from broker_process import KINDS, PASSWORDS, Certificates
 from mqtt_client import Client, wait_until
 
 OWN = "mp/v1/city/gw-1"

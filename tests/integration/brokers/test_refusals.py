@@ -7,8 +7,7 @@ import sys
 import time
 
 import pytest
-from broker_process import Certificates, ProductionBroker
-from conftest import PASSWORDS
+from broker_process import PASSWORDS, Certificates, ProductionBroker
 
 from gateway.errors import GatewayError
 from gateway.settings import GatewaySettings, MqttSettings
