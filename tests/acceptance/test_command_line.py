@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from meterproof.embedded.runtime import embedded_servers
+from meterproof.settings import EmbeddedSettings, Settings
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -71,6 +74,25 @@ def test_wrong_use_gets_one_message_that_names_the_place(
     assert result.returncode in (1, 2), result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     assert place in result.stderr
+
+
+def test_migrate_takes_the_database_that_is_set_and_starts_no_server_beside_it(
+    migrated_dsn: str, tmp_path: Path
+) -> None:
+    for arguments in (["migrate"], ["migrate", "--check"]):
+        result = run(*arguments, cwd=tmp_path, METERPROOF_DATABASE__DSN=migrated_dsn)
+        assert (result.returncode, result.stdout) == (0, "up to date\n"), result.stderr
+    assert not (tmp_path / "var").exists()
+
+
+def test_migrate_finds_the_system_that_runs_in_the_folder_and_does_without_one(tmp_path: Path) -> None:
+    settings = Settings(embedded=EmbeddedSettings(var_dir=tmp_path / "var"))
+    with embedded_servers(settings):
+        assert run("migrate", "--check", cwd=tmp_path).returncode == 1
+        applied = run("migrate", cwd=tmp_path)
+        assert applied.returncode == 0, applied.stderr
+        assert "applied 0001" in applied.stdout
+    assert run("migrate", "--check", cwd=tmp_path).stdout == "up to date\n"
 
 
 def test_a_settings_file_with_faults_names_each(tmp_path: Path) -> None:
