@@ -11,7 +11,14 @@ import sys
 from pathlib import Path
 
 from meterproof.embedded.postgres import EmbeddedServerError
-from meterproof.embedded.process import command_line, end_process, free_port, is_running, wait_until_listening
+from meterproof.embedded.process import (
+    command_line,
+    end_process,
+    free_port,
+    is_running,
+    lasting_port,
+    wait_until_listening,
+)
 
 _CONFIG = """\
 server_name: meterproof
@@ -47,7 +54,7 @@ def broker_program() -> Path:
 
 
 class EmbeddedBroker:
-    """One broker with its data in `folder`; started, stopped and started again on the same port."""
+    """One broker with its data in `folder`; started again, also by a later process, it is on the same port."""
 
     def __init__(self, folder: Path, sync_interval: str = "1s", ack_wait: str = "10s") -> None:
         self.folder = folder.absolute()
@@ -67,7 +74,7 @@ class EmbeddedBroker:
         program = broker_program()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._end_leftover()
-        self.port = self.port or free_port()
+        self.port = self.port or lasting_port(self.folder / "mqtt.port")
         self._client_port = self._client_port or free_port()
         config = self.folder / "nats.conf"
         config.write_text(

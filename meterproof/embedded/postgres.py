@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from meterproof.embedded.process import free_port, is_running, wait_for_end
+from meterproof.embedded.process import is_running, lasting_port, wait_for_end
 from metrology.errors import MeterproofError
 
 SYSTEM_FOLDER = Path("/var/lib/meterproof-embedded")
@@ -76,7 +76,7 @@ class EmbeddedPostgres:
         if running:
             self.port = running
             return
-        self.port = self.port or free_port()
+        self.port = self.port or lasting_port(self.folder / "port")
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),

@@ -23,6 +23,23 @@ def free_port() -> int:
     raise OSError("no free port between 15000 and 32000 on the loopback address")
 
 
+def lasting_port(note: Path) -> int:
+    """The port kept in that file, if it is still free, else a new one, which is kept there.
+
+    A server that comes back where it was is found again by all who knew its address.
+    """
+    with suppress(OSError, ValueError), socket.socket() as probe:
+        port = int(note.read_text(encoding="ascii"))
+        if 0 < port < 65_536:
+            # As servers do: the closed connections of the one before are no hindrance, another listener is.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    port = free_port()
+    note.write_text(str(port), encoding="ascii")
+    return port
+
+
 def is_listening(port: int) -> bool:
     """Whether something accepts connections on that loopback port."""
     with socket.socket() as probe:

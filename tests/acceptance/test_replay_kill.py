@@ -1,10 +1,17 @@
 """A file replayed through the started system while every part of it is killed: nothing lost, nothing twice."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from running_system import System
 
 from simulators.make_sample import SampleCounts, write_sample
@@ -119,3 +126,62 @@ def test_killing_gateway_verifier_database_and_broker_in_mid_replay(system: Syst
         assert disturbed == tuple(undisturbed.query(query) for query in (CONCLUSIONS, TOTALS, READINGS))
     finally:
         undisturbed.stop()
+
+
+@contextmanager
+def everything_in_one_process(folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """`meterproof serve` with its embedded servers, and what is left of it ended."""
+    with (folder / "serve.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "meterproof", "serve"], cwd=folder, env=environment, stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def served_dsn(folder: Path, timeout_s: float = 60) -> str:
+    """The database of the system that runs in the folder, as soon as its gateway has subscribed."""
+    deadline = time.monotonic() + timeout_s
+    log = folder / "serve.log"
+    while time.monotonic() < deadline:
+        if log.exists() and "connected" in log.read_text(errors="replace"):
+            return str(json.loads((folder / "var" / "running.json").read_text())["dsn"])
+        time.sleep(0.1)
+    raise AssertionError(log.read_text(errors="replace"))
+
+
+def test_killing_everything_at_once_in_mid_replay(tmp_path: Path) -> None:
+    """One process does it all, as with a newcomer; started again it is found at the same addresses."""
+    file = tmp_path / "sample.csv"
+    counts = write_sample(file, lines=30_000, meters=10)
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("METERPROOF_")}
+    environment = plain | {"METERPROOF_API__PORT": "0"}
+    with everything_in_one_process(tmp_path, environment) as process:
+        dsn = served_dsn(tmp_path)
+        command = ["replay", str(file), "--mapping", str(SWM_MAPPING), "--register", "--pace", "6000", "--json"]
+        sender = subprocess.Popen(
+            [sys.executable, "-m", "meterproof", *command],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 60
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            while conn.execute("select count(*) from reading").fetchone() < (3000,):
+                assert time.monotonic() < deadline, (tmp_path / "serve.log").read_text()
+                time.sleep(0.1)
+        assert sender.poll() is None, "the replay ended before the kill: choose a slower pace"
+        process.kill()
+        process.wait()
+    with everything_in_one_process(tmp_path, environment):
+        try:
+            out, err = sender.communicate(timeout=120)
+        finally:
+            sender.kill()
+        assert sender.returncode == 0, err + (tmp_path / "serve.log").read_text()[-3000:]
+        assert_accounted(json.loads(out), counts)
