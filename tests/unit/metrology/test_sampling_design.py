@@ -1,4 +1,4 @@
-"""Plans computed for stated risks. Oracles: published limiting-quality plans, brute force over every (n, Ac)."""
+"""Plans computed for stated risks. Oracles: published plans, brute force over every (n, Ac)."""
 
 from fractions import Fraction
 from math import comb
@@ -72,6 +72,18 @@ def test_two_point_plan_is_the_smallest_that_keeps_both_risks(lot, good, bad, al
     assert (plan.sample_size, plan.acceptance_number) in kept
     assert plan.producers_risk <= alpha + 1e-9
     assert plan.consumers_risk <= beta + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("alpha", "beta", "n", "c", "producers_risk", "consumers_risk"),
+    [(0.05, 0.10, 132, 3, 0.04425251, 0.0992283), (0.02, 0.15, 144, 4, 0.01534843, 0.1487162)],
+)
+def test_published_two_point_plans_of_a_series(alpha, beta, n, c, producers_risk, consumers_risk):
+    """1 % against 5 % nonconforming: the examples in the manual of the R package AccSamplingDesign."""
+    plan = two_point_plan(None, 1.0, alpha, 5.0, beta)
+    assert (plan.sample_size, plan.acceptance_number) == (n, c)
+    assert plan.producers_risk == pytest.approx(producers_risk, abs=1e-8)
+    assert plan.consumers_risk == pytest.approx(consumers_risk, abs=1e-7)
 
 
 def test_small_lots_need_smaller_samples_than_a_series():

@@ -1,5 +1,5 @@
-"""The s-method. Oracles: simulated samples, numerical integration over the distribution of s, and the attributes plan
-that a plan must match; published values of k are not used, because the plans are computed and not tabulated."""
+"""The s-method. Oracles: simulated samples, numerical integration over the distribution of s, the attributes plan that
+must be matched, and a plan published for two stated risks. Tabulated k are not used: the plans are computed."""
 
 import math
 
@@ -32,6 +32,13 @@ def test_acceptance_against_integration_over_the_spread(n, k, p):
 
     integral, _ = integrate.quad(given_spread, 0, 4, points=[1], limit=200)
     assert float(oc_s_method(p, n, k)) == pytest.approx(integral, abs=1e-7)
+
+
+def test_a_published_plan_for_two_stated_risks():
+    """n 42, k 1.905285 for 1 % at 5 % and 6 % at 10 %: the example of J. Lawson (R package AQLSchemes, page MPn)."""
+    plan = s_method_plan(0.01, 0.05, 0.06, 0.10)
+    assert plan.sample_size == 42
+    assert plan.acceptability_constant == pytest.approx(1.905285, abs=5e-7)
 
 
 def test_acceptance_against_simulated_lots():
