@@ -20,6 +20,7 @@ from store.quarantine import QuarantineRow
 ROWS_MAX = 1000
 _SENDERS_MAX = 10_000
 _ID_MAX = 256
+_NESTING_MAX = 32
 
 
 class RejectedMessage(msgspec.Struct, frozen=True):
@@ -135,10 +136,10 @@ def rejected_message(row: QuarantineRow, suppressed: int = 0) -> RejectedMessage
 def message_id(payload: bytes) -> str | int | None:
     """The `id` of a native payload; None where it has none, or none that can be read."""
     try:
-        if payload[:1] == b"{":
+        if payload.lstrip()[:1] == b"{":
             found: object = msgspec.json.decode(payload, type=_Named).id
         else:
-            found = lenient.load_cbor(payload).get("id")
+            found = lenient.load_cbor(payload, _NESTING_MAX).get("id")
     except (ValueError, RecursionError, MessageRejected):  # of msgspec, or of text that is no UTF-8
         return None
     if isinstance(found, str):

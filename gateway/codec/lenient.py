@@ -4,10 +4,12 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from io import BytesIO
 from typing import Any, Never, TypeVar
 
 import cbor2
 
+from gateway.codec.document import is_deeper
 from gateway.codec.rows import MessageRejected, RowReject, Rows
 from gateway.reasons import Reason, show
 from metrology.errors import InvalidInputError
@@ -17,7 +19,8 @@ T = TypeVar("T")
 VERSION = 1
 _COLUMNS = ("observed_at", "meter", "register", "status")
 _NEEDED = ("v", "medium", "unit", "observed_at", "meter", "register")
-_DEPTH_MAX = 16
+_SELF_DESCRIBED = bytes.fromhex("d9d9f7")  # tag 55799
+_LENGTH_FOLLOWS, _INDEFINITE = 24, 31
 _EXACT_INT = 2**53
 _NO_TIME: str | int = 0
 _NO_REGISTER: float | str = 0.0
@@ -26,26 +29,57 @@ _NO_REGISTER: float | str = 0.0
 _REFUSED_TAGS = (5, 25, 28, 29, 30, 35, 36, 37, 43000, 256, 258, 260, 261)
 
 
-def load_json(payload: bytes) -> Mapping[str, Any]:
+def load_json(payload: bytes, nesting_max: int) -> Mapping[str, Any]:
     """The JSON object of a payload that could not be decoded into its types. Raises MessageRejected."""
     try:
         # The standard module reads NaN, Infinity and numbers beyond a float's range: a row's fault, not the message's.
         loaded = json.loads(payload.decode(), object_pairs_hook=_without_repetition)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise _too_deep(nesting_max) from None
+    except ValueError as error:
         raise MessageRejected(Reason.UNDECODABLE, f"JSON: {show(error)}") from None
+    if is_deeper(loaded, nesting_max):
+        raise _too_deep(nesting_max)
     return _as_map(loaded, "JSON")
 
 
-def load_cbor(payload: bytes) -> Mapping[str, Any]:
+def _too_deep(nesting_max: int) -> MessageRejected:
+    return MessageRejected(Reason.TOO_DEEP, f"over {nesting_max} levels")
+
+
+def load_cbor(payload: bytes, nesting_max: int) -> Mapping[str, Any]:
     """The CBOR map of a payload. Raises MessageRejected."""
     if not payload:
         raise MessageRejected(Reason.UNDECODABLE, "the payload is empty")
     try:
         # Some faulty items raise what the library did not foresee; whatever it is, the payload can't be read.
-        loaded = cbor2.loads(payload, semantic_decoders=_DECODERS, max_depth=_DEPTH_MAX)
+        loaded = cbor2.loads(payload, semantic_decoders=_DECODERS, max_depth=nesting_max)
     except (Exception, RecursionError) as error:
+        if "nesting depth" in str(error):
+            raise _too_deep(nesting_max) from None
         raise MessageRejected(Reason.UNDECODABLE, f"CBOR: {show(error)}") from None
-    return _as_map(loaded, "CBOR")
+    message = _as_map(loaded, "CBOR")
+    if _pairs_of(payload, nesting_max) != len(message):  # the library takes the last of equal keys without a word
+        raise MessageRejected(Reason.UNDECODABLE, "CBOR: a key stands twice in one map")
+    return message
+
+
+def _pairs_of(payload: bytes, nesting_max: int) -> int:
+    """How many pairs the outermost map of a well-formed payload holds (RFC 8949, 3 and 3.2.2)."""
+    payload = payload.removeprefix(_SELF_DESCRIBED)
+    info = payload[0] & 0x1F
+    if info < _LENGTH_FOLLOWS:
+        return info
+    if info < _INDEFINITE:
+        return int.from_bytes(payload[1 : 1 + (1 << info - _LENGTH_FOLLOWS)])
+    decoder = cbor2.CBORDecoder(BytesIO(payload[1:]), semantic_decoders=_DECODERS, max_depth=nesting_max)
+    items = 0
+    try:
+        while True:
+            decoder.decode()
+            items += 1
+    except cbor2.CBORDecodeError:  # the break that ends it
+        return items // 2
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

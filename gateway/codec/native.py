@@ -13,9 +13,10 @@ from gateway.codec.registry import CodecKind, NoOptions
 from gateway.codec.rows import CodecContext, MessageRejected, Rows
 from gateway.reasons import Reason
 from metrology.errors import InvalidInputError
-from metrology.quantities import Medium, micro_per_unit
+from metrology.quantities import UNITS, Medium, micro_per_unit
 
 VERSION = 1
+NESTING_MAX = 32
 STATUS_MAX = 0x7FFF
 
 
@@ -35,20 +36,22 @@ class NativePayload(msgspec.Struct):
 _json = msgspec.json.Decoder(NativePayload)
 # msgspec takes the last of equal keys without a word.
 _KEYS = tuple(f'"{field.name}"'.encode() for field in msgspec.structs.fields(NativePayload))
+_BLANKS = (b" ", b"\t", b"\n", b"\r")
 
 
-def decode_native(payload: bytes, readings_max: int) -> Rows:
+def decode_native(payload: bytes, readings_max: int, nesting_max: int = NESTING_MAX) -> Rows:
     """The rows of a native payload. Raises MessageRejected where nothing of it can be used."""
+    if payload[:1] in _BLANKS:  # no CBOR map begins so, and JSON may
+        payload = payload.lstrip()
     if payload[:1] == b"{":
         try:
             message = _json.decode(payload)
-            outside = _outside_lists(payload) if b"[" in payload else payload
-            if max(map(outside.count, _KEYS)) > 1:
-                lenient.load_json(payload)  # refuses a key that stands twice; in a text the word may stand
+            if _needs_a_closer_look(payload, nesting_max):
+                lenient.load_json(payload, nesting_max)  # refuses either
         except (ValueError, RecursionError):  # of msgspec, or of text that is no UTF-8
-            return lenient.rows_of(lenient.load_json(payload), readings_max)
+            return lenient.rows_of(lenient.load_json(payload, nesting_max), readings_max)
     else:
-        loaded = lenient.load_cbor(payload)
+        loaded = lenient.load_cbor(payload, nesting_max)
         try:
             message = msgspec.convert(loaded, NativePayload)
         except msgspec.ValidationError:
@@ -56,6 +59,15 @@ def decode_native(payload: bytes, readings_max: int) -> Rows:
     if message.v != VERSION:
         raise MessageRejected(Reason.VERSION_UNSUPPORTED, f"v = {message.v}")
     return _as_rows(message, readings_max)
+
+
+def _needs_a_closer_look(payload: bytes, nesting_max: int) -> bool:
+    """True where a key may stand twice, or something may lie too deep: cheap, and sometimes true of good payloads."""
+    lists = payload.count(b"[")
+    if lists + payload.count(b"{") > nesting_max:
+        return True
+    outside = _outside_lists(payload) if lists else payload
+    return b"\\" in outside or any(outside.count(key) > 1 for key in _KEYS)
 
 
 def _outside_lists(payload: bytes) -> bytes:
@@ -69,10 +81,11 @@ def _outside_lists(payload: bytes) -> bytes:
 
 def _as_rows(message: NativePayload, readings_max: int) -> Rows:
     n = _row_count(message, readings_max)
-    try:
-        micro_per_unit(message.unit, message.medium)
-    except InvalidInputError as error:
-        raise MessageRejected(Reason.UNIT_INVALID, str(error), n) from None
+    if message.unit not in UNITS[message.medium]:
+        try:
+            micro_per_unit(message.unit, message.medium)
+        except InvalidInputError as error:
+            raise MessageRejected(Reason.UNIT_INVALID, str(error), n) from None
     return Rows(
         message.medium,
         message.unit,
@@ -85,11 +98,8 @@ def _as_rows(message: NativePayload, readings_max: int) -> Rows:
 
 def _row_count(message: NativePayload, readings_max: int) -> int:
     """The rows of the message. Raises MessageRejected where its lists differ in length or are too long."""
-    lengths = {
-        len(column)
-        for column in (message.observed_at, message.meter, message.register, message.status)
-        if type(column) is list
-    }
+    columns = (message.observed_at, message.meter, message.register, message.status)
+    lengths = {len(column) for column in columns if type(column) is list}
     if not lengths:
         return 1
     n = max(lengths)
@@ -109,10 +119,11 @@ class NativeCodec:
 
     def __init__(self, _options: NoOptions, context: CodecContext) -> None:
         self._readings_max = context.readings_max
+        self._nesting_max = context.nesting_max
 
     def decode(self, _topic: str, payload: bytes, _received_us: int | None) -> Rows:
         """See Codec."""
-        return decode_native(payload, self._readings_max)
+        return decode_native(payload, self._readings_max, self._nesting_max)
 
 
 NATIVE = CodecKind(

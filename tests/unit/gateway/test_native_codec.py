@@ -238,12 +238,42 @@ def test_decimal_strings_are_exact_where_floats_are_not():
         '"meter":"W1","meter":"W2"',
         '"meter":"W1","register":[1],"meter":"W1"',
         '"meter":"W1","x":{"a":1,"a":2},"meter":"W1"',
+        r'"meter":"W1","m\u0065ter":"W2"',
     ],
 )
 def test_a_key_that_stands_twice_is_refused_as_it_says_two_things(twice: str) -> None:
     payload = f'{{"v":1,"medium":"water","unit":"L","observed_at":"2026-01-01T00:00:00Z",{twice},"register":305}}'
     with pytest.raises(MessageRejected, match="stands twice"):
         decode_native(payload.encode(), 10)
+
+
+@pytest.mark.parametrize("head", ["a8", "b808", "b90008", "bf", "d9d9f7a8", "d9d9f7bf"])
+def test_a_key_that_stands_twice_in_cbor_is_refused_too(head: str) -> None:
+    message = {"v": 1, "medium": "water", "unit": "L", "observed_at": 0, "meter": "W1", "register": 305, "id": "x"}
+    pairs = b"".join(cbor2.dumps(key) + cbor2.dumps(value) for key, value in message.items())
+    once, twice = pairs + cbor2.dumps("status") + b"\0", pairs + cbor2.dumps("register") + cbor2.dumps(306)
+    end = b"\xff" if head.endswith("bf") else b""
+    assert decode_native(bytes.fromhex(head) + once + end, 10).register == [305]
+    with pytest.raises(MessageRejected, match="stands twice"):
+        decode_native(bytes.fromhex(head) + twice + end, 10)
+
+
+@pytest.mark.parametrize("encode", [lambda message: json.dumps(message).encode(), cbor2.dumps])
+@pytest.mark.parametrize(("levels", "is_taken"), [(8, True), (9, False), (100, False), (900, False)])
+def test_the_limit_of_nesting_holds_in_fields_that_are_not_known_as_well(encode, levels, is_taken) -> None:
+    deep: object = 0
+    for _ in range(levels - 1):  # the message itself is a level
+        deep = [deep]
+    message = {"v": 1, "medium": "water", "unit": "L", "observed_at": 0, "meter": "W1", "register": 305, "x": deep}
+    sources = Sources(GatewaySettings(nesting_max=8))
+    decoded = decode(Message("mp/v1/city/g/readings", encode(message), NOW_US), sources)
+    assert (decoded.rows is not None) == is_taken
+    assert is_taken or (decoded.rejection and decoded.rejection.reason == "too_deep")
+
+
+def test_blanks_before_json_are_no_cbor() -> None:
+    payload = b' \r\n\t{"v":1,"medium":"water","unit":"L","observed_at":0,"meter":"W1","register":305}\n'
+    assert decode_native(payload, 10).meter == ["W1"]
 
 
 def test_a_meter_that_is_called_like_a_key_is_no_repetition() -> None:
