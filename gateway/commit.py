@@ -3,7 +3,6 @@
 Nothing is acknowledged here: `on_committed` is called after each commit, with the messages that it holds.
 """
 
-import dataclasses
 import logging
 import random
 import threading
@@ -12,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg_pool import ConnectionPool
 
@@ -169,7 +169,7 @@ def _parted(messages: Sequence[Decoded], error: Exception) -> list[Sequence[Deco
         raise GatewayError(f"a message can't even be quarantined: {_first_line(error)}") from error
     _log.error("quarantined a message of topic %r that was refused", decoded.message.topic, exc_info=error)
     rejection = MessageRejected(Reason.STORE_REFUSED, f"{type(error).__name__}: {_first_line(error)}", decoded.readings)
-    return [[dataclasses.replace(decoded, rows=None, rejection=rejection)]]
+    return [[msgspec.structs.replace(decoded, rows=None, rejection=rejection)]]
 
 
 def _is_data_fault(error: Exception) -> bool:

@@ -13,8 +13,9 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gateway.connection import QOS, new_client
+from gateway.connection import QOS
 from gateway.feedback_settings import FeedbackSettings
+from gateway.login import new_client
 from gateway.settings import MqttSettings
 from gateway.topics import STATUS_TOPIC
 

@@ -4,13 +4,13 @@ A message's readings, its entries' fates and the audit log are one transaction: 
 tried again or it was not. What it had brought before is told by its digest and changes nothing.
 """
 
-import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 import psycopg
 from psycopg_pool import ConnectionPool
 
@@ -142,6 +142,6 @@ class QuarantineRetry:
                 for row in entry.rows or ()
                 if row < len(rows.meter)
             ]
-            rows = dataclasses.replace(rows, rejects=[*discarded, *rows.rejects])
+            rows = msgspec.structs.replace(rows, rejects=[*discarded, *rows.rejects])
         # The digest as it was held: a topic with NUL was stored without it.
-        return dataclasses.replace(decoded, digest=held.digest, rows=rows)
+        return msgspec.structs.replace(decoded, digest=held.digest, rows=rows)

@@ -1,8 +1,9 @@
 """The stream of messages from the broker, across connections: bounded, acknowledged by the caller, never lost.
 
-A thread keeps a connection and puts what arrives into a queue. While too much is in flight it stops reading, and the
-broker holds the rest back. An acknowledgement is sent only by the connection that delivered the message: after
-a reconnection the broker numbers anew, and a late acknowledgement would hit another message.
+A thread keeps a connection and puts what arrives into a queue, as many messages at once as came in one piece. While
+too much is in flight it stops reading, and the broker holds the rest back. An acknowledgement is sent only by the
+connection that delivered the message: after a reconnection the broker numbers anew, and a late acknowledgement would
+hit another message.
 """
 
 import contextlib
@@ -15,13 +16,13 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-import paho.mqtt.client as paho
-
 from gateway.backoff import Backoff
-from gateway.connection import BrokerConnection, ConnectionLostError
+from gateway.connection import BrokerConnection
 from gateway.contest import CLOSED_MAX, SessionContest
-from gateway.decode import Message
+from gateway.decode import Message, size_of
 from gateway.errors import GatewayError
+from gateway.login import ConnectionLostError
+from gateway.packets import Publish
 from gateway.settings import GatewaySettings, MqttSettings
 
 _log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def topic_filters_of(settings: GatewaySettings) -> tuple[str, ...]:
 
 
 class MqttSource:
-    """MessageSource on an MQTT broker. `take` and `settle` are called from one thread."""
+    """MessageSource on an MQTT broker. `take` is called from one thread, `settle` from one as well."""
 
     def __init__(self, mqtt: MqttSettings, gateway: GatewaySettings, rng: random.Random | None = None) -> None:
         if not mqtt.url:
@@ -77,7 +78,8 @@ class MqttSource:
         rng = rng or random.SystemRandom()
         self._backoff = Backoff(_FIRST_PAUSE_S, mqtt.reconnect_pause_max_s, rng)
         self._contest = SessionContest(_STEADY_S, rng)
-        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[Message]] = queue.SimpleQueue()
+        self._taken: list[Message] = []  # out of the inbox, and too many for the last `take`
         self._due: queue.SimpleQueue[Sequence[Message]] = queue.SimpleQueue()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
@@ -86,7 +88,6 @@ class MqttSource:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._failure: Exception | None = None
         self._generation = 0
-        self._held: set[int] = set()  # ids delivered by this connection and not acknowledged yet
         # Each counter is written by one thread alone, so that their difference needs no lock.
         self._received = self._received_bytes = 0
         self._settled = self._settled_bytes = 0
@@ -119,16 +120,10 @@ class MqttSource:
 
     def take(self, messages_max: int, timeout_s: float) -> list[Message]:
         """See MessageSource."""
-        messages: list[Message] = []
-        try:
-            item = self._inbox.get(timeout=timeout_s) if timeout_s > 0 else self._inbox.get_nowait()
-            while item is not None:
-                messages.append(item)
-                if len(messages) == messages_max:
-                    break
-                item = self._inbox.get_nowait()
-        except queue.Empty:
-            pass
+        if not self._taken:
+            with contextlib.suppress(queue.Empty):
+                self._taken = self._inbox.get(timeout=timeout_s) if timeout_s > 0 else self._inbox.get_nowait()
+        messages, self._taken = self._taken[:messages_max], self._taken[messages_max:]
         if self._failure and not messages:
             raise self._failure
         return messages
@@ -136,7 +131,7 @@ class MqttSource:
     def settle(self, messages: Sequence[Message]) -> None:
         """See MessageSource."""
         self._due.put(messages)
-        self._settled_bytes += sum(message.size for message in messages)
+        self._settled_bytes += size_of(messages)
         self._settled += len(messages)
         self._wake()
 
@@ -164,7 +159,7 @@ class MqttSource:
                     self._stopping.wait(self._pause_after(error))
         except Exception as error:  # the thread must not die in silence: `take` raises it to the service
             self._failure = error
-            self._inbox.put(None)
+            self._inbox.put([])
 
     def _pause_after(self, error: ConnectionLostError) -> float:
         """How long to wait before the next attempt [s]."""
@@ -187,13 +182,12 @@ class MqttSource:
     def _serve_connection(self) -> None:
         """One connection's life: returns when stopping or when it paused too long, raises when it is lost."""
         self._generation += 1
-        self._held.clear()
         self._connection = connection = BrokerConnection(
             self._mqtt,
             self._topic_filters,
             self._gateway.in_flight_messages_max,
-            self._received_message,
-            self._is_full,
+            self._receive,
+            self._room,
         )
         try:
             connection.open()
@@ -224,9 +218,13 @@ class MqttSource:
             self._send_acknowledgements(connection)
         self._send_acknowledgements(connection)
 
-    def _is_full(self) -> bool:
+    def _room(self) -> tuple[int, int]:
+        """How many messages and bytes may still be in flight."""
         messages, size = self.in_flight
-        return messages >= self._gateway.in_flight_messages_max or size >= self._gateway.in_flight_bytes_max
+        return self._gateway.in_flight_messages_max - messages, self._gateway.in_flight_bytes_max - size
+
+    def _is_full(self) -> bool:
+        return min(self._room()) <= 0
 
     def _wait_for_room(self) -> None:
         while self._is_full() and not self._stopping.wait(0.1):
@@ -237,22 +235,17 @@ class MqttSource:
             while self._wake_read.recv(4096):
                 pass
         while not self._due.empty():
-            for message in self._due.get():
-                if message.generation == self._generation and message.mid:
-                    connection.acknowledge(message.mid)
-                    self._held.discard(message.mid)
+            mids = [
+                message.mid for message in self._due.get() if message.generation == self._generation and message.mid
+            ]
+            if mids:
+                connection.acknowledge(mids)
 
-    def _received_message(self, message: paho.MQTTMessage) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError as error:
-            topic = error.object.decode("utf-8", "replace")
-        mid = message.mid if message.qos else 0
-        if mid and message.dup and mid in self._held:
-            return  # nats-server repeats what waits longer than its ack_wait: it is at work here already
-        self._held.add(mid)
-        received_us = time.time_ns() // 1000
-        item = Message(topic, bytes(message.payload), received_us, mid, self._generation, message.retain)
-        self._received_bytes += item.size
-        self._received += 1
-        self._inbox.put(item)
+    def _receive(self, published: Sequence[Publish]) -> None:
+        received_us, generation = time.time_ns() // 1000, self._generation
+        messages = [
+            Message(each.topic, each.payload, received_us, each.mid, generation, each.is_retained) for each in published
+        ]
+        self._received_bytes += size_of(messages)
+        self._received += len(messages)
+        self._inbox.put(messages)

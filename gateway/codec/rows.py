@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from gateway.reasons import Reason
 from metrology.quantities import Medium
 
@@ -16,8 +18,7 @@ class RowReject(NamedTuple):
     found: str
 
 
-@dataclass(slots=True)
-class Rows:
+class Rows(msgspec.Struct, gc=False):
     """The readings of one message, columns of equal length n, nothing converted yet.
 
     `medium` and `unit`: one for all rows, or a list; each unit measures its medium. `observed_at`: RFC 3339 texts or
@@ -32,7 +33,7 @@ class Rows:
     observed_at: list[str | int] | list[str] | list[int]
     register: list[float | str] | list[float] | list[str]
     status: list[int]
-    rejects: list[RowReject] = field(default_factory=list)
+    rejects: list[RowReject] = msgspec.field(default_factory=list)
     sender: str | None = None
     skipped: int = 0
 

@@ -9,14 +9,15 @@ import queue
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
-
-import paho.mqtt.client as paho
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from gateway.backoff import Backoff
-from gateway.connection import QOS, BrokerConnection, ConnectionLostError
+from gateway.connection import BrokerConnection
 from gateway.errors import GatewayError
+from gateway.login import ConnectionLostError
+from gateway.packets import Publish
 from gateway.repair.messages import ACK_FILTER
 from gateway.settings import MqttSettings
 
@@ -26,6 +27,8 @@ _STEP_S: Final = 0.1
 _FIRST_PAUSE_S: Final = 0.2
 _STEADY_S: Final = 5.0
 _HELD_MAX: Final = 1_000  # acknowledgements taken and not settled; beyond, the broker waits
+_BYTES_AT_ONCE: Final = 2**22
+_UNACKNOWLEDGED_MAX: Final = 20
 
 
 class Received(NamedTuple):
@@ -83,16 +86,19 @@ class _Connection(BrokerConnection):
     """A connection that publishes as well."""
 
     def __init__(self, settings: MqttSettings, link: "CommandLink") -> None:
-        super().__init__(settings, (ACK_FILTER,), _HELD_MAX, link.on_message, link.is_full)
+        super().__init__(settings, (ACK_FILTER,), _HELD_MAX, link.on_messages, link.room)
+        self._unsent: deque[Outgoing] = deque()
         self._waiting: dict[int, str] = {}
         self.taken: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._client.on_publish = self._published
 
-    def publish(self, message: Outgoing) -> None:
-        info = self._client.publish(message.topic, message.payload, qos=QOS)
-        self._waiting[info.mid] = message.key
+    def send(self, messages: Sequence[Outgoing]) -> None:
+        """Publish these behind what waits; a broker need not take more than some at a time (MQTT 5, 3.3.4)."""
+        self._unsent.extend(messages)
+        while self._unsent and len(self._waiting) < _UNACKNOWLEDGED_MAX:
+            message = self._unsent.popleft()
+            self._waiting[self.publish(message.topic, message.payload)] = message.key
 
-    def _published(self, _client: paho.Client, _data: Any, mid: int, *_rest: Any) -> None:
+    def _published(self, mid: int) -> None:
         key = self._waiting.pop(mid, None)
         if key is not None:
             self.taken.put(key)
@@ -159,18 +165,15 @@ class CommandLink:
         """See Link."""
         return _drained(self._taken)
 
-    def is_full(self) -> bool:
-        """True while too many acknowledgements are in hand."""
-        return self._received - self._settled >= _HELD_MAX
+    def room(self) -> tuple[int, int]:
+        """How many acknowledgements, and bytes, may still be taken in hand."""
+        return _HELD_MAX - (self._received - self._settled), _BYTES_AT_ONCE
 
-    def on_message(self, message: paho.MQTTMessage) -> None:
-        """A message arrived; called by the connection's thread."""
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = ""  # none of ours
-        self._received += 1
-        self._inbox.put(Received(topic, bytes(message.payload), message.mid if message.qos else 0, self._generation))
+    def on_messages(self, messages: Sequence[Publish]) -> None:
+        """Messages arrived; called by the connection's thread."""
+        self._received += len(messages)
+        for message in messages:
+            self._inbox.put(Received(message.topic, message.payload, message.mid, self._generation))
 
     def _run(self) -> None:
         try:
@@ -205,11 +208,10 @@ class CommandLink:
             connection.close()
 
     def _send(self, connection: _Connection) -> None:
-        for due in _drained(self._due):
-            if due.generation == self._generation and due.mid:
-                connection.acknowledge(due.mid)
-        for message in _drained(self._outbox):
-            connection.publish(message)
+        due = [due.mid for due in _drained(self._due) if due.generation == self._generation and due.mid]
+        if due:
+            connection.acknowledge(due)
+        connection.send(_drained(self._outbox))
         for key in _drained(connection.taken):
             self._taken.put(key)
 

@@ -1,6 +1,8 @@
 """The source against a broker that does exactly what each test says, where a real one can't be made to."""
 
+import base64
 import gc
+import hashlib
 import socket
 import ssl
 import struct
@@ -19,7 +21,7 @@ from gateway.source import MqttSource
 from gateway.source_settings import NATIVE_SOURCE
 
 CERTIFICATE, KEY = (Path(__file__).parent / "tls" / name for name in ("certificate.pem", "key.pem"))
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 8, 9, 14
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
 
 
 class ScriptedBroker:
@@ -29,6 +31,9 @@ class ScriptedBroker:
         self._tls = tls
         self.is_v5 = protocol == "5"
         self.connack_code = 0
+        self.connack_properties = b""
+        self.pings = 0
+        self.answers_pings = True
         self.suback_code = 1
         self.connects: list[bytes] = []
         self.acknowledged: list[tuple[int, int]] = []  # (connection's number, message id)
@@ -82,7 +87,8 @@ class ScriptedBroker:
         properties = b"\0" if self.is_v5 else b""
         if kind == CONNECT:
             self.connects.append(body)
-            answer = bytes([0, self.connack_code]) + properties
+            own = bytes([len(self.connack_properties)]) + self.connack_properties
+            answer = bytes([0, self.connack_code]) + (own if self.is_v5 else b"")
             sock.sendall(bytes([CONNACK << 4, len(answer)]) + answer)
         elif kind == SUBSCRIBE:
             answer = body[:2] + properties + bytes([self.suback_code])
@@ -90,6 +96,10 @@ class ScriptedBroker:
             self.subscribed.release()
         elif kind == PUBACK:
             self.acknowledged.append((len(self.connects), struct.unpack(">H", body[:2])[0]))
+        elif kind == PINGREQ:
+            self.pings += 1
+            if self.answers_pings:
+                sock.sendall(bytes([PINGRESP << 4, 0]))
         elif kind == DISCONNECT:
             self.disconnects += 1
 
@@ -246,6 +256,35 @@ def test_refused_subscription_and_lesser_quality_end_it(broker, code):
         source.stop()
 
 
+def test_a_silent_broker_is_asked_for_a_sign_of_life_and_left_without_one():
+    broker = ScriptedBroker("5")
+    broker.connack_properties = b"\x13\0\x01"  # the server's own bound of silence [s] (MQTT 5, 3.2.2.3.14)
+    source = make_source(broker)
+    try:
+        assert broker.subscribed.acquire(timeout=5)
+        wait_until(lambda: broker.pings >= 2)
+        assert len(broker.connects) == 1
+        broker.answers_pings = False
+        assert broker.subscribed.acquire(timeout=5), "the gateway connects anew"
+    finally:
+        source.stop()
+        broker.close()
+
+
+def test_many_messages_and_acknowledgements_in_one_piece(broker, source):
+    assert broker.subscribed.acquire(timeout=5)
+    for mid in range(1, 3001):
+        broker.publish(mid, bytes([mid % 256]) * (mid % 100))
+    messages: list = []
+    while len(messages) < 3000:
+        taken = take(source, min(3000 - len(messages), 500))
+        messages += taken
+        source.settle(taken)
+    assert [m.mid for m in messages] == list(range(1, 3001))
+    assert all(m.payload == bytes([m.mid % 256]) * (m.mid % 100) for m in messages)
+    wait_until(lambda: [mid for _, mid in broker.acknowledged] == list(range(1, 3001)))
+
+
 def test_unavailable_broker_is_tried_again(broker):
     broker.connack_code = 136 if broker.is_v5 else 3
     source = make_source(broker)
@@ -301,6 +340,61 @@ def test_tls_with_a_certificate_of_its_own(tls_broker):
         wait_until(lambda: len(tls_broker.acknowledged) == 50)
     finally:
         source.stop()
+
+
+class WebsocketBroker(ScriptedBroker):
+    """The same behind a websocket (RFC 6455), each packet in a frame of its own, long ones in two."""
+
+    def _serve(self, sock: socket.socket) -> None:
+        request = b""
+        while not request.endswith(b"\r\n\r\n"):
+            request += sock.recv(1)
+        headers = {line.split(b":", 1)[0].lower(): line.split(b":", 1)[-1].strip() for line in request.split(b"\r\n")}
+        digest = hashlib.sha1(headers[b"sec-websocket-key"] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+        sock.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
+        )
+        inside, outside = socket.socketpair()
+        with inside, outside:
+            self._socket = inside  # `send` writes plain packets, which are framed on their way
+            threading.Thread(target=self._unmask, args=(sock, outside), daemon=True).start()
+            threading.Thread(target=self._frame, args=(outside, sock), daemon=True).start()
+            super()._serve(inside)
+
+    def _unmask(self, sock: socket.socket, outside: socket.socket) -> None:
+        stream = sock.makefile("rb")
+        with suppress(OSError, IndexError, struct.error), stream:
+            while True:
+                length = stream.read(2)[1] & 0x7F
+                if length == 126:
+                    (length,) = struct.unpack(">H", stream.read(2))
+                mask = stream.read(4)
+                outside.sendall(bytes(byte ^ mask[i % 4] for i, byte in enumerate(stream.read(length))))
+
+    def _frame(self, outside: socket.socket, sock: socket.socket) -> None:
+        with suppress(OSError):
+            while data := outside.recv(125):
+                sock.sendall(bytes([0x82, len(data)]) + data)
+
+
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_websockets(protocol):
+    broker = WebsocketBroker(protocol)
+    url = f"ws://127.0.0.1:{broker.port}/mqtt"
+    source = MqttSource(MqttSettings(url=url, client_id="g", protocol=protocol), GatewaySettings())
+    source.start()
+    try:
+        assert broker.subscribed.acquire(timeout=5)
+        for mid in range(1, 101):
+            broker.publish(mid, b"x" * mid)
+        messages = take(source, 100)
+        assert [len(m.payload) for m in messages] == list(range(1, 101))
+        source.settle(messages)
+        wait_until(lambda: [mid for _, mid in broker.acknowledged] == list(range(1, 101)))
+    finally:
+        source.stop()
+        broker.close()
 
 
 def test_certificate_of_an_unknown_authority_ends_it_with_the_remedy(tls_broker):
