@@ -75,8 +75,11 @@ def _operation(channel: Channel) -> dict[str, Any]:
 def _schemas() -> dict[str, Any]:
     types = [payload for channel in CHANNELS for payload, _ in channel.payloads]
     _, schemas = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    native = schemas["NativePayload"]["properties"]
     # The gateway passes over `answers`; the repair of gaps reads it.
-    schemas["NativePayload"]["properties"]["answers"] = {"type": "string", "default": ""}
+    native["answers"] = {"type": "string", "default": ""}
+    # The codec tells an absent field from its default.
+    native["status"]["default"], native["id"]["default"] = 0, ""
     for name, schema in schemas.items():
         if "description" in schema:
             schema["description"] = inspect.cleandoc(schema["description"])

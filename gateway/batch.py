@@ -222,5 +222,5 @@ def _pending(
     ]
 
 
-def _chained(columns: Iterable[list[Any]]) -> list[Any]:
+def _chained(columns: Iterable[Sequence[Any]]) -> list[Any]:
     return list(chain.from_iterable(columns))

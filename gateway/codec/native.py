@@ -29,13 +29,14 @@ class NativePayload(msgspec.Struct):
     observed_at: list[str | int] | str | int
     meter: list[str] | str
     register: list[float | str] | float | str
-    status: list[int] | int = 0
-    id: str | int = ""
+    status: list[int] | int | msgspec.UnsetType = msgspec.UNSET
+    id: str | int | msgspec.UnsetType = msgspec.UNSET
 
 
 _json = msgspec.json.Decoder(NativePayload)
 # msgspec takes the last of equal keys without a word.
 _KEYS = tuple(f'"{field.name}"'.encode() for field in msgspec.structs.fields(NativePayload))
+_NEEDED = sum(field.required for field in msgspec.structs.fields(NativePayload))
 _BLANKS = (b" ", b"\t", b"\n", b"\r")
 
 
@@ -46,7 +47,7 @@ def decode_native(payload: bytes, readings_max: int, nesting_max: int = NESTING_
     if payload[:1] == b"{":
         try:
             message = _json.decode(payload)
-            if _needs_a_closer_look(payload, nesting_max):
+            if not _is_plain(message, payload) and _needs_a_closer_look(payload, nesting_max):
                 lenient.load_json(payload, nesting_max)  # refuses either
         except (ValueError, RecursionError):  # of msgspec, or of text that is no UTF-8
             return lenient.rows_of(lenient.load_json(payload, nesting_max), readings_max)
@@ -61,13 +62,24 @@ def decode_native(payload: bytes, readings_max: int, nesting_max: int = NESTING_
     return _as_rows(message, readings_max)
 
 
+def _is_plain(message: NativePayload, payload: bytes) -> bool:
+    """True where its texts are as many as its fields' names and values, as with nearly all single readings.
+
+    Then no name stands twice, and there is no other field: each would be a text more.
+    """
+    kinds = (type(message.observed_at), type(message.meter), type(message.register), type(message.id))
+    names = _NEEDED + (message.status is not msgspec.UNSET) + (message.id is not msgspec.UNSET)
+    texts = names + 2 + kinds.count(str)  # medium and unit
+    return payload.count(b'"') == 2 * texts and b"\\" not in payload
+
+
 def _needs_a_closer_look(payload: bytes, nesting_max: int) -> bool:
-    """True where a key may stand twice, or something may lie too deep: cheap, and sometimes true of good payloads."""
+    """True where a key may stand twice, or something may lie too deep; sometimes true of good payloads."""
     lists = payload.count(b"[")
     if lists + payload.count(b"{") > nesting_max:
         return True
     outside = _outside_lists(payload) if lists else payload
-    return b"\\" in outside or any(outside.count(key) > 1 for key in _KEYS)
+    return b"\\" in outside or max(map(outside.count, _KEYS)) > 1
 
 
 def _outside_lists(payload: bytes) -> bytes:
@@ -80,38 +92,30 @@ def _outside_lists(payload: bytes) -> bytes:
 
 
 def _as_rows(message: NativePayload, readings_max: int) -> Rows:
-    n = _row_count(message, readings_max)
+    flags = 0 if message.status is msgspec.UNSET else message.status
+    columns: tuple[Any, ...] = (message.meter, message.observed_at, message.register, flags)
+    n = _row_count(columns, readings_max)
     if message.unit not in UNITS[message.medium]:
         try:
             micro_per_unit(message.unit, message.medium)
         except InvalidInputError as error:
             raise MessageRejected(Reason.UNIT_INVALID, str(error), n) from None
-    return Rows(
-        message.medium,
-        message.unit,
-        _column(message.meter, n),
-        _column(message.observed_at, n),
-        _column(message.register, n),
-        _column(message.status, n),
-    )
+    meter, observed_at, register, status = (column if type(column) is list else (column,) * n for column in columns)
+    return Rows(message.medium, message.unit, meter, observed_at, register, status)
 
 
-def _row_count(message: NativePayload, readings_max: int) -> int:
+def _row_count(columns: tuple[Any, ...], readings_max: int) -> int:
     """The rows of the message. Raises MessageRejected where its lists differ in length or are too long."""
-    columns = (message.observed_at, message.meter, message.register, message.status)
     lengths = {len(column) for column in columns if type(column) is list}
     if not lengths:
         return 1
     n = max(lengths)
     if len(lengths) > 1:
-        raise MessageRejected(Reason.LENGTHS_DIFFER, lenient.describe_lengths(msgspec.structs.asdict(message)), n)
+        named = dict(zip(("meter", "observed_at", "register", "status"), columns, strict=True))
+        raise MessageRejected(Reason.LENGTHS_DIFFER, lenient.describe_lengths(named), n)
     if n > readings_max:
         raise MessageRejected(Reason.TOO_MANY_READINGS, f"{n} readings, {readings_max} are allowed", n)
     return n
-
-
-def _column(value: Any, n: int) -> list[Any]:
-    return value if type(value) is list else [value] * n
 
 
 class NativeCodec:

@@ -1,5 +1,6 @@
 """What every codec yields: the rows of one message as sent, or the reason why there are none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
@@ -29,10 +30,10 @@ class Rows(msgspec.Struct, gc=False):
 
     medium: Medium | list[Medium]
     unit: str | list[str]
-    meter: list[str]
-    observed_at: list[str | int] | list[str] | list[int]
-    register: list[float | str] | list[float] | list[str]
-    status: list[int]
+    meter: Sequence[str]
+    observed_at: Sequence[str | int]
+    register: Sequence[float | str]
+    status: Sequence[int]
     rejects: list[RowReject] = msgspec.field(default_factory=list)
     sender: str | None = None
     skipped: int = 0

@@ -239,6 +239,10 @@ def test_decimal_strings_are_exact_where_floats_are_not():
         '"meter":"W1","register":[1],"meter":"W1"',
         '"meter":"W1","x":{"a":1,"a":2},"meter":"W1"',
         r'"meter":"W1","m\u0065ter":"W2"',
+        '"meter" : "W1",\n"meter"\t:"W2"',
+        '"meter":"W1","register":7',
+        '"meter":"W1","status":0,"status":0',
+        '"meter":"W1","id":"a","id":5',
     ],
 )
 def test_a_key_that_stands_twice_is_refused_as_it_says_two_things(twice: str) -> None:
@@ -253,7 +257,7 @@ def test_a_key_that_stands_twice_in_cbor_is_refused_too(head: str) -> None:
     pairs = b"".join(cbor2.dumps(key) + cbor2.dumps(value) for key, value in message.items())
     once, twice = pairs + cbor2.dumps("status") + b"\0", pairs + cbor2.dumps("register") + cbor2.dumps(306)
     end = b"\xff" if head.endswith("bf") else b""
-    assert decode_native(bytes.fromhex(head) + once + end, 10).register == [305]
+    assert decode_native(bytes.fromhex(head) + once + end, 10).register[0] == 305
     with pytest.raises(MessageRejected, match="stands twice"):
         decode_native(bytes.fromhex(head) + twice + end, 10)
 
@@ -273,12 +277,12 @@ def test_the_limit_of_nesting_holds_in_fields_that_are_not_known_as_well(encode,
 
 def test_blanks_before_json_are_no_cbor() -> None:
     payload = b' \r\n\t{"v":1,"medium":"water","unit":"L","observed_at":0,"meter":"W1","register":305}\n'
-    assert decode_native(payload, 10).meter == ["W1"]
+    assert list(decode_native(payload, 10).meter) == ["W1"]
 
 
 def test_a_meter_that_is_called_like_a_key_is_no_repetition() -> None:
     payload = b'{"v":1,"medium":"water","unit":"L","observed_at":"2026-01-01T00:00:00Z","meter":"meter","register":305}'
-    assert decode_native(payload, 10).meter == ["meter"]
+    assert list(decode_native(payload, 10).meter) == ["meter"]
 
 
 @pytest.mark.parametrize("serial", [".", "..", " W1", "W1 ", "a/readings", "\t", ""])
