@@ -1,10 +1,14 @@
-"""The gateway as a component: collect messages, commit them as one batch, acknowledge them, again and again."""
+"""The gateway as a component: collect messages, commit them as one batch, acknowledge them, again and again.
+
+While the database writes a batch the next one is collected: decoding and writing each have a thread.
+"""
 
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -24,6 +28,10 @@ from gateway.sources import Sources
 _log = logging.getLogger(__name__)
 _IDLE_S = 0.25  # how long to wait for a first message before looking whether to stop
 _TAKEN_AT_ONCE = 500
+# A batch of so many readings is worth its commit as soon as nothing more comes for a moment. Brokers hand out a limited
+# number of messages before they want acknowledgements: to wait longer would be to wait for nothing.
+_WORTH_A_COMMIT = 1_000
+_MOMENT_S = 0.005
 
 
 class GatewayService:
@@ -63,19 +71,34 @@ class GatewayService:
         """Work until `stop` is set; the batch at hand is finished. Raises GatewayError for what waiting won't heal."""
         self._source.start()
         self._outbox.start()
-        told = False
         try:
-            while not stop.is_set():
-                if not told and self._source.is_connected:
-                    self._outbox.announce()  # the status tells senders that they may begin
-                    told = True
-                batch = self._collect()
-                if batch:
-                    self._writer.write(batch, self._committed, stop)
+            with ThreadPoolExecutor(1, "gateway-writer") as writer:
+                try:
+                    self._work(writer, stop)
+                except BaseException:
+                    stop.set()  # a writer that waits for the database must end as well
+                    raise
         finally:
             self._source.stop()
             self._outbox.stop()
             self._sources.close()
+
+    def _work(self, writer: ThreadPoolExecutor, stop: threading.Event) -> None:
+        """Collect batch after batch, each while the one before is written; raises what writing raised."""
+        told = False
+        writing: Future[bool] | None = None
+        while not stop.is_set():
+            if not told and self._source.is_connected:
+                self._outbox.announce()  # the status tells senders that they may begin
+                told = True
+            batch = self._collect()
+            if writing is not None and (batch or writing.done()):
+                writing.result()
+                writing = None
+            if batch:
+                writing = writer.submit(self._writer.write, batch, self._committed, stop)
+        if writing is not None:
+            writing.result()
 
     def reload(self, settings: GatewaySettings) -> None:
         """Take the sources of new settings from the next batch on; called from another thread.
@@ -92,6 +115,8 @@ class GatewayService:
         readings, deadline = 0, 0.0
         while len(batch) < settings.batch_messages_max and readings < settings.batch_readings_max:
             left_s = deadline - time.monotonic() if batch else _IDLE_S
+            if readings >= _WORTH_A_COMMIT:
+                left_s = min(left_s, _MOMENT_S)
             if left_s < 0 or (not self._taken and not self._take(left_s)):
                 break
             decoded = decode(self._taken.popleft(), self._sources)

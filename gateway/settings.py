@@ -115,7 +115,11 @@ class GatewaySettings(BaseModel):
         20_000, ge=1, le=32_767, description="A batch is closed when it holds this many messages."
     )
     batch_linger_ms: int = Field(
-        100, ge=0, le=60_000, description="How long a batch waits for more after its first message [ms]."
+        100,
+        ge=0,
+        le=60_000,
+        description="How long a batch waits for more after its first message [ms]; one of 1,000 readings waits only "
+        "while more keeps coming.",
     )
     in_flight_messages_max: int = Field(
         40_000,

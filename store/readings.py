@@ -76,7 +76,14 @@ def insert_readings(connection: Connection, rows: Readings, digests: bytes) -> I
     variants = rows[first_row]
     key_of, key_variant = _keys(variants, first_row)
 
-    by_key = _insert_first(connection, variants[key_variant])
+    # Nearly all batches are new as a whole: they are copied straight in, and only a unique violation leads over a
+    # staging table.
+    if _copied_as_new(connection, variants[key_variant]):
+        if len(key_variant) == len(rows):
+            return InsertCounts(len(rows), 0, 0, int(rows["observed_us"].min()), int(rows["observed_us"].max()))
+        by_key = _as_held(variants[key_variant])
+    else:
+        by_key = _insert_staged(connection, "reading", variants[key_variant])
     held = by_key[key_of]
     is_first = np.zeros(len(variants), dtype=np.bool_)
     is_first[key_variant] = True
@@ -168,22 +175,18 @@ def _starts(ordered: Readings, fields: Sequence[str]) -> NDArray[np.bool_]:
     return starts
 
 
-def _insert_first(connection: Connection, candidates: Readings) -> NDArray[np.void]:
-    """Inserts rows of distinct (meter, time) into `reading`; returns what is held for each (_HELD).
-
-    Nearly all batches are new: the rows are copied straight in, and only a unique violation leads over a staging table.
-    """
+def _copied_as_new(connection: Connection, candidates: Readings) -> bool:
+    """Copies rows of distinct (meter, time) into `reading`; False, and nothing copied, if it holds one of them."""
     with connection.cursor() as cursor:
         cursor.execute("savepoint optimistic_copy")
         try:
             copy_in(cursor, "reading", candidates)
+            is_new = True
         except psycopg.errors.UniqueViolation:
             cursor.execute("rollback to savepoint optimistic_copy")
-            held = _insert_staged(connection, "reading", candidates)
-        else:
-            held = _as_held(candidates)
+            is_new = False
         cursor.execute("release savepoint optimistic_copy")
-    return held
+    return is_new
 
 
 def _insert_staged(connection: Connection, table: str, candidates: Readings) -> NDArray[np.void]:
