@@ -16,8 +16,9 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from gateway.backoff import Backoff
-from gateway.batch import assemble
+from gateway.batch import resolve
 from gateway.codec.rows import MessageRejected
+from gateway.columns import Columns, columns_of
 from gateway.decode import Decoded
 from gateway.errors import GatewayError
 from gateway.identity import IdentityCache
@@ -48,6 +49,22 @@ class Committed:
     quarantined: dict[str, int]
     rejected: list[QuarantineRow] = field(default_factory=list)
     quarantined_by_source: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that can be made of messages without the database, so that it need not wait for it."""
+
+    digests: bytes
+    archive: bytes
+    columns: Columns
+
+
+def prepare(messages: Sequence[Decoded]) -> Prepared:
+    """The messages' part of a batch. A message that trips the program may raise anything."""
+    digests = b"".join([decoded.digest for decoded in messages])
+    archive = pack([RawMessage(d.message.topic, d.message.payload, d.message.received_at) for d in messages])
+    return Prepared(digests, archive, columns_of(messages))
 
 
 OnCommitted = Callable[[Sequence[Decoded], Committed], None]
@@ -82,16 +99,23 @@ class BatchWriter:
         self._identities = IdentityCache()
         self._backoff = Backoff(_FIRST_PAUSE_S, settings.retry_pause_max_s, rng or random.SystemRandom())
 
-    def write(self, messages: Sequence[Decoded], on_committed: OnCommitted, stop: threading.Event) -> bool:
+    def write(
+        self,
+        messages: Sequence[Decoded],
+        on_committed: OnCommitted,
+        stop: threading.Event,
+        prepared: Prepared | None = None,
+    ) -> bool:
         """Commit all messages, in more than one batch where the database refuses some; False if stopped before the end.
 
-        Raises GatewayError where neither waiting nor leaving out a message helps.
+        `prepared` is what `prepare` made of them, if that was done before. Raises GatewayError where neither waiting
+        nor leaving out a message helps.
         """
         parts = deque([messages])
         while parts:
             part = parts[0]
             try:
-                committed = self._commit(part)
+                committed = self._commit(part, prepared if part is messages else None)
             except Exception as error:
                 if is_transient(error):
                     if not self._wait(error, stop):
@@ -112,14 +136,13 @@ class BatchWriter:
         self._on_retry()
         return not stop.wait(pause_s)
 
-    def _commit(self, messages: Sequence[Decoded]) -> Committed:
-        digests = b"".join([decoded.digest for decoded in messages])
-        archive = pack([RawMessage(d.message.topic, d.message.payload, d.message.received_at) for d in messages])
+    def _commit(self, messages: Sequence[Decoded], prepared: Prepared | None) -> Committed:
+        ready = prepared or prepare(messages)
         with self._pool.connection(timeout=min(self._pool.timeout, _CONNECTION_TIMEOUT_S)) as conn:
             identities = self._identities.at(conn, lock_registry_shared(conn))
             batch_id = next_batch_id(conn)
-            assembly = assemble(messages, identities, self._settings, batch_id)
-            inserted = insert_readings(conn, assembly.readings, digests)
+            assembly = resolve(messages, ready.columns, identities, self._settings, batch_id)
+            inserted = insert_readings(conn, assembly.readings, ready.digests)
             pending = insert_pending(conn, assembly.pending)
             rejected = self._keep_rejected(conn, assembly.quarantine, messages)
             readings = {
@@ -140,8 +163,8 @@ class BatchWriter:
                     **readings,
                     min_observed_us=inserted.min_observed_us,
                     max_observed_us=inserted.max_observed_us,
-                    message_digests=digests,
-                    archive=archive,
+                    message_digests=ready.digests,
+                    archive=ready.archive,
                 ),
             )
         # Only now, behind the commit, does the batch exist.

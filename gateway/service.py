@@ -1,6 +1,6 @@
 """The gateway as a component: collect messages, commit them as one batch, acknowledge them, again and again.
 
-While the database writes a batch the next one is collected: decoding and writing each have a thread.
+While the database writes a batch the next one is collected and prepared: reading and writing each have a thread.
 """
 
 import logging
@@ -15,7 +15,7 @@ import psycopg
 from prometheus_client import CollectorRegistry
 from psycopg_pool import ConnectionPool
 
-from gateway.commit import BatchWriter, Committed
+from gateway.commit import BatchWriter, Committed, Prepared, prepare
 from gateway.decode import Decoded, Message, decode
 from gateway.feedback import Feedback
 from gateway.metrics import GatewayMetrics
@@ -92,11 +92,12 @@ class GatewayService:
                 self._outbox.announce()  # the status tells senders that they may begin
                 told = True
             batch = self._collect()
+            prepared = _prepared(batch)
             if writing is not None and (batch or writing.done()):
                 writing.result()
                 writing = None
             if batch:
-                writing = writer.submit(self._writer.write, batch, self._committed, stop)
+                writing = writer.submit(self._writer.write, batch, self._committed, stop, prepared)
         if writing is not None:
             writing.result()
 
@@ -154,3 +155,11 @@ class GatewayService:
         self._source.settle([decoded.message for decoded in messages])
         self._feedback.tell(committed.rejected)
         _log.debug("batch %d: %d messages, %s", committed.commit_seq, committed.messages, committed.readings)
+
+
+def _prepared(messages: Sequence[Decoded]) -> Prepared | None:
+    """What is made of the messages while the database is at work; None for the writer to find out who is to blame."""
+    try:
+        return prepare(messages) if messages else None
+    except Exception:
+        return None
