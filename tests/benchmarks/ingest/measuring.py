@@ -25,6 +25,7 @@ from store.binary_copy import copy_in
 
 COPY_ROWS: Final = 50_000  # a transaction: as many as a batch of the gateway holds at most
 _START_S, _QUIET_S, _POLL_S = 30.0, 15.0, 0.4
+LONGEST_S: Final = 120.0  # a run; what is stored by then counts
 
 
 @dataclass(frozen=True)
@@ -151,12 +152,13 @@ def _check(database: Database, table: str, sent: int) -> tuple[int, bool]:
 
 
 def _wait_for_end(database: Database, contestant: Contestant, task: Task, process: subprocess.Popen[bytes]) -> float:
-    """When the last row was committed [s since 1970]; ends also when nothing has come for a while."""
+    """When the last row was committed [s since 1970]; ends also when nothing comes any more, or it takes too long."""
     if contestant.table is None:
         return _told_end(task, process)
     sent = task.messages * task.shape.readings
     stored, last_change = 0, time.monotonic()
-    while stored < sent and time.monotonic() - last_change < _QUIET_S:
+    deadline = last_change + LONGEST_S
+    while stored < sent and time.monotonic() < min(last_change + _QUIET_S, deadline):
         if process.poll() is not None:
             raise RunError(f"{contestant.name} ended by itself\n{_log(task.folder)}")
         time.sleep(_POLL_S)
@@ -178,7 +180,7 @@ def last_commit(database: Database, table: str) -> float:
 
 
 def _told_end(task: Task, process: subprocess.Popen[bytes]) -> float:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + LONGEST_S
     while time.monotonic() < deadline and process.poll() is None:
         said = _log(task.folder).strip()
         if said:

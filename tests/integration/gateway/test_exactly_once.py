@@ -1,7 +1,13 @@
 """Every reading that the broker accepted is stored, once, whatever fails in between."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from gateway.errors import GatewayError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -83,6 +89,45 @@ def test_database_away_then_back(run_gateway, publisher, database, database_prox
         wait_until(lambda: total(database, "stored") == 100)
         wait_until(lambda: gateway.metric("in_flight_messages") == 0)
     assert database.count("reading") == 100
+
+
+def test_a_batch_of_many_readings_does_not_wait_for_more(run_gateway, publisher, database, wait_until):
+    with run_gateway(batch_linger_ms=60_000) as gateway:
+        publisher.publish(payload("W-1", 0, 999))
+        wait_until(lambda: gateway.metric("in_flight_messages") == 1)
+        time.sleep(0.3)
+        assert total(database, "stored") == 0  # it waits for more
+        publisher.publish(payload("W-2", 0, 1))
+        wait_until(lambda: total(database, "stored") == 1000, timeout_s=10)
+
+
+def test_the_next_batch_is_made_while_one_is_written_and_acknowledged_after_its_own_commit(
+    run_gateway, publisher, database, wait_until
+):
+    with run_gateway(batch_messages_max=1) as gateway, psycopg.connect(database.dsn) as conn:
+        conn.execute("lock table reading in exclusive mode")
+        for i in range(3):
+            publisher.publish(payload("W-1", i))
+        wait_until(lambda: gateway.metric("source_in_flight_messages", source="native") == 2)
+        assert gateway.metric("in_flight_messages") == 3
+        assert gateway.metric("messages_committed_total") == 0
+        conn.rollback()
+        wait_until(lambda: gateway.metric("in_flight_messages") == 0)
+    assert database.rows("select messages, stored from batch order by commit_seq") == [(1, 1)] * 3
+
+
+def test_a_lasting_fault_ends_it_although_the_database_is_away(
+    run_gateway, publisher, database_proxy, proxy_dsn, wait_until, monkeypatch
+):
+    def refuse(*_: object) -> None:
+        raise GatewayError("the broker refused to deliver")
+
+    with pytest.raises(GatewayError, match="refused to deliver"), run_gateway(dsn=proxy_dsn) as gateway:  # noqa: PT012
+        database_proxy.cut()
+        publisher.publish(payload("W-1", 0))
+        wait_until(lambda: gateway.metric("database_retries_total") >= 1)
+        monkeypatch.setattr(gateway.service._source, "take", refuse)
+        wait_until(lambda: not gateway.is_alive)
 
 
 def test_late_acknowledgements_of_a_former_connection_hit_no_other_message(
