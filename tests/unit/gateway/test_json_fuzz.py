@@ -183,6 +183,63 @@ def test_thingsboard_telemetry_comes_back_as_it_was_sent(readings):
     assert result.rejected == 0
 
 
+# What stands for the register in a preset's golden payload, and its thousandth in millionths of the stored unit.
+REGISTERS = {
+    "wmbusmeters.warm_water": ("5.548", 1000),
+    "rtlamr2mqtt.reading": ("001234.567", 1000),
+    "glow.electricity": ("6613.405", 1000),
+    "glow.gas_volume": ("598.377", 1000),
+    "tasmota_sml.summer": ("34507.4761", 1000),
+    "chirpstack.network_time": ("1250", 1),  # L
+    "alibaba_alink.post": ("23.6", 1000),
+    "jomjol.value": ("11.234", 1000),
+    "vzlogger.bare": ("34507476.1", 1),  # Wh
+    "vzlogger.with_time": ("34507476.1", 1),
+    "amsreader.list3": ("12345.67", 1000),
+}
+
+
+@pytest.mark.parametrize("name", REGISTERS)
+@settings(deadline=None, max_examples=50)
+@given(count=st.integers(1, 10**9))
+def test_registers_of_presets_come_back_as_they_were_sent(name, count):
+    literal, micro = REGISTERS[name]
+    topic, payload, _, chosen = CASES[name]
+    assert literal.encode() in payload
+    sent = payload.replace(literal.encode(), thousandths(count).encode(), 1)
+    sources = Sources(chosen)  # some remember what they have seen
+    result = assemble([decode(Message(topic, sent, NOW_US), sources)], NOBODY, chosen, 1)
+    assert [row.detail for row in result.quarantine] == []
+    assert result.pending[0].register_micro == count * micro
+
+
+@pytest.mark.parametrize(
+    ("name", "literal", "unit_micro"),
+    [
+        ("rtl_433_ert.scm_gas", "562456", Fraction(28_316_846_592, 10**6)),  # cubic feet
+        ("rtl_433_ert.scmplus_electricity", "6883", Fraction(10_000)),  # hundredths of a kWh
+        ("rtl_433_ert.idm_water", "1000", Fraction(3_785_411_784, 10**6)),  # US gallons
+    ],
+)
+@settings(deadline=None, max_examples=50)
+@given(count=st.integers(0, 2**32 - 1))
+def test_counts_of_ert_meters_come_back_as_they_were_sent(name, literal, unit_micro, count):
+    payload = CASES[name][1].replace(literal.encode(), str(count).encode(), 1)
+    (row,) = assembled(name, payload).pending
+    assert row.register_micro == round(count * unit_micro)
+
+
+@settings(deadline=None)
+@given(st.tuples(*[st.integers(0, 10**9)] * 4))
+def test_tariffs_of_dsmr_reader_are_summed_exactly(counts):
+    names = ("delivered_1", "delivered_2", "returned_1", "returned_2")
+    sent = {f"electricity_{name}": thousandths(count) for name, count in zip(names, counts, strict=True)}
+    payload = json.dumps(json.loads(CASES["dsmr_reader.electricity_and_gas"][1]) | sent).encode()
+    rows = assembled("dsmr_reader.electricity_and_gas", payload).pending
+    first, second, third, fourth = counts
+    assert [row.register_micro // 1000 for row in rows] == [first + second, third + fourth, 107]
+
+
 @settings(deadline=None)
 @given(READINGS, st.sampled_from(["Europe/Berlin", "Asia/Shanghai", "America/New_York", "Australia/Lord_Howe"]))
 def test_local_times_name_the_moment_that_the_clock_showed(readings, zone_name):
