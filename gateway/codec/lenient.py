@@ -1,6 +1,7 @@
 """The slow way of the native codec: a message with values of wrong types, value by value; its good rows are kept."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -86,8 +87,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON; one that names a key twice says two things, and none of them may be picked."""
     items = dict(pairs)
     if len(items) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         raise ValueError(f"the key {show(twice)} stands twice in one object")
     return items
 

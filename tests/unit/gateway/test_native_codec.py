@@ -203,6 +203,7 @@ def test_arbitrary_bytes_give_rows_or_a_rejection(payload):
         b"\xbb" + b"\xff" * 8,
         b"\xa1\x61v\xc2\x5a\x00\x0f\x00\x00" + b"\xff" * 0xF0000,
         b'{"v":1,"medium":"water","unit":"m3","observed_at":0,"meter":"W","register":' + b"9" * 1_000_000 + b"}",
+        b"{" + b",".join(b'"%d":1' % number for number in range(50_000)) + b',"z":1,"z":1}',
         cbor2.dumps({"v": 1, "x": cbor2.CBORTag(5, [2**62, 1])}),
         cbor2.dumps({"v": 1, "x": cbor2.CBORTag(4, [2**62, 1])}),
         cbor2.dumps({"v": 1, "x": cbor2.CBORTag(35, "(" * 5000)}),
