@@ -158,7 +158,7 @@ def page(samples: list[tuple[int, float]], took_s: float, single_share: float, g
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--readings", type=int, default=3_000_000)
+    parser.add_argument("--readings", type=int, default=10_000_000)
     parser.add_argument("--single-share", type=float, default=0.1, help="share of readings in messages of one")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
