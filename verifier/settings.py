@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from verifier.balance_settings import BalanceSettings
+from verifier.comparison_settings import ComparisonSettings
 
 Positive = Annotated[float, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=10 * 366 * 86_400)]
@@ -149,6 +150,9 @@ class VerifierSettings(_Section):
     )
     steps: StepSettings = Field(default=StepSettings(), description="Thresholds common to all media.")
     balance: BalanceSettings = Field(default=BalanceSettings(), description="How zones are balanced and meters judged.")
+    comparison: ComparisonSettings = Field(
+        default=ComparisonSettings(), description="How meters are compared with check meters and tested on site."
+    )
     follower: FollowerSettings = Field(default=FollowerSettings(), description="How batches are followed.")
 
     @model_validator(mode="after")
