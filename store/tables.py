@@ -16,7 +16,7 @@ from metrology.errors import InvalidInputError
 _SEPARATORS: Final = ",;\t"
 _PARQUET_MAGIC: Final = b"PAR1"
 # Names of things: a number that was read as a float has lost digits or leading zeros.
-_NAMES: Final = frozenset({"meter", "service_point", "zone", "parent", "code", "lot", "certificate"})
+_NAMES: Final = frozenset({"meter", "service_point", "zone", "parent", "code", "lot", "certificate", "standard"})
 
 
 class TableRow(NamedTuple):

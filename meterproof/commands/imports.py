@@ -1,4 +1,4 @@
-"""`meterproof import`: meters, zones and reference standards from CSV or Parquet, all or nothing."""
+"""`meterproof import`: meters, zones, reference standards and site tests from CSV or Parquet, all or nothing."""
 
 import getpass
 from collections.abc import Callable
@@ -14,11 +14,14 @@ from meterproof.settings import Settings
 from store.database import Connection, connect
 from store.import_summary import ImportSummary
 from store.meter_import import import_meters
+from store.site_test_import import import_site_tests
 from store.standard_import import import_standards
 from store.tables import Table, read_table
 from store.zone_import import import_zones
 
-app = typer.Typer(help="Register meters, zones or reference standards from a CSV or Parquet file, all or nothing.")
+app = typer.Typer(
+    help="Register meters, zones, reference standards or site tests from a CSV or Parquet file, all or nothing."
+)
 
 File = Annotated[Path, typer.Argument(help="CSV (comma, semicolon or tab; UTF-8) or Parquet.")]
 Utility = Annotated[str, typer.Option("--utility", "-u", help="Code of the utility, as in its MQTT topics.")]
@@ -75,6 +78,24 @@ def standards(
 
     def act(conn: Connection, table: Table) -> ImportSummary:
         return import_standards(conn, table, utility=utility, actor=_actor(actor))
+
+    _import(context.obj, file, encoding, act, as_json)
+
+
+@app.command("site-tests")
+def site_tests(
+    context: typer.Context,
+    file: File,
+    utility: Utility,
+    time_zone: Annotated[str, typer.Option(help="Zone of times without an offset.")] = "UTC",
+    encoding: Encoding = None,
+    actor: Actor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tests on site: meter, tested_at, standard, load, error_pct, expanded_uncertainty_pct, tested_by, ..."""
+
+    def act(conn: Connection, table: Table) -> ImportSummary:
+        return import_site_tests(conn, table, utility=utility, time_zone=time_zone, actor=_actor(actor))
 
     _import(context.obj, file, encoding, act, as_json)
 
