@@ -15,7 +15,19 @@ from api.context import Context
 from api.errors import Problem, describe_problems, install_error_handlers
 from api.head import HeadMiddleware
 from api.instruments import DatabaseCollector, InstrumentMiddleware, RequestInstruments
-from api.routers import alerts, findings, health, meters, metrics, quarantine, readings, replacements, summary, zones
+from api.routers import (
+    alerts,
+    findings,
+    health,
+    meters,
+    metrics,
+    quarantine,
+    readings,
+    replacements,
+    site_tests,
+    summary,
+    zones,
+)
 from api.security import SecurityMiddleware
 from api.settings import ApiSettings
 
@@ -52,7 +64,7 @@ def create_app(
     app.state.context, app.state.registry, app.state.renderer = context, registry, renderer
     install_error_handlers(app, renderer.problem_page)
     # A serial may hold slashes, so what stands behind it in an address is looked for first.
-    for module in (readings, meters, zones, findings, alerts, replacements, quarantine, summary):
+    for module in (readings, site_tests, meters, zones, findings, alerts, replacements, quarantine, summary):
         app.include_router(module.router, responses=_PROBLEMS)
     for router in (health.router, metrics.router, pages.router):
         app.include_router(router)

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from api.context import Context
 from api.errors import UNKNOWN_PARAMETER, ParameterError
 from api.texts import load_catalogue
+from store.alert_decisions import MAX_ACTOR_LENGTH, MAX_REASON_LENGTH
+from store.alerts import VERIFIER
 
 MAX_ID = 2**63 - 1
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -46,10 +48,27 @@ def _known_kind(kind: str) -> str:
     return kind
 
 
+def _person(name: str) -> str:
+    name = _plain(name).strip()
+    if not name or len(name) > MAX_ACTOR_LENGTH:
+        raise ValueError(f"is no person's name; write 1 to {MAX_ACTOR_LENGTH} characters")
+    if name.casefold() == VERIFIER:
+        raise ValueError("is the software's own name; give a person's")
+    return name
+
+
+def _note(text: str) -> str:
+    for line in text.splitlines():
+        _plain(line.replace("\t", " "))
+    return text.strip()
+
+
 Instant = Annotated[
     datetime, BeforeValidator(_parse_instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 Text = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_plain)]
+Person = Annotated[str, Field(max_length=1000), AfterValidator(_person)]
+Note = Annotated[str, Field(max_length=MAX_REASON_LENGTH), AfterValidator(_note)]
 KindName = Annotated[Text, AfterValidator(_known_kind), WithJsonSchema({"enum": list(load_catalogue()["kind"])})]
 MediumName = Literal["electricity", "water", "gas"]
 Severity = Literal["warning", "alarm"]

@@ -25,7 +25,7 @@ _AHEAD: Final = timedelta(days=366)
 _LONGEST_SHOWN: Final = 80
 _OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})")
 # What stands behind a meter's or zone's name in an address of the interface.
-_RESERVED_ENDS: Final = ("/readings", "/readings/downsampled")
+_RESERVED_ENDS: Final = ("/readings", "/readings/downsampled", "/site-tests")
 # Characters that no one sees and that keep a name from being found: controls, zero-width marks, halves of pairs.
 _UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ud800-\udfff]")
 

@@ -233,6 +233,15 @@ def find_site_test(connection: Connection, meter_id: int, tested_at: datetime) -
     return next(iter(fetch_rows(connection, query, {"meter_id": meter_id, "at": tested_at})), None)
 
 
+def load_site_test(connection: Connection, site_test_id: int) -> Row:
+    """A test by its number, which must exist, as `list_site_tests` has it."""
+    query = sql.SQL(
+        "select {}, s.code as standard from site_test t join reference_standard s using (reference_standard_id)"
+        " where t.site_test_id = %(id)s"
+    ).format(_POINTS)
+    return fetch_rows(connection, query, {"id": site_test_id})[0]
+
+
 def list_site_tests(connection: Connection, meter_id: int, after: tuple[datetime, int] | None, limit: int) -> list[Row]:
     """A meter's tests, the latest first, those that were corrected among them.
 

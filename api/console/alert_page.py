@@ -8,6 +8,7 @@ import psycopg
 
 from api.charts import COVERAGE_FACTOR
 from api.console.formatting import Formatter
+from api.console.site_tests import SiteTestForm, site_test_values
 from api.context import Context
 from api.evidence import EvidenceReading, read_evidence
 from api.models import Alert, AlertFinding
@@ -38,13 +39,20 @@ class FormState:
 
 
 def alert_values(
-    context: Context, alert_id: int, finding_id: int | None, form: FormState, texts: Texts, fmt: Formatter
+    context: Context,
+    alert_id: int,
+    finding_id: int | None,
+    form: FormState,
+    texts: Texts,
+    fmt: Formatter,
+    site_test_form: SiteTestForm | None = None,
 ) -> dict[str, Any]:
     """What the alert's template needs. Raises NotFoundError."""
     with context.reading() as conn:
         alert = load_alert(conn, alert_id)
         assessments = _assessments(conn, alert, texts)
         shown = _shown_finding(alert, finding_id)
+        tests = site_test_values(conn, alert.meter_id, alert.medium, site_test_form or SiteTestForm())
         until = ongoing_until(conn, alert.meter_id, shown.model_dump()) if shown else None
     evidence = read_evidence(shown.evidence) if shown else []
     return {
@@ -63,6 +71,7 @@ def alert_values(
         "can_acknowledge": alert.state == "open",
         "can_decide": alert.state in ("open", "acknowledged"),
         "revision": {"confirmed": "dismiss", "dismissed": "confirm"}.get(alert.state),
+        **tests,
         "max_actor": MAX_ACTOR_LENGTH,
         "max_reason": MAX_REASON_LENGTH,
     }

@@ -1,17 +1,20 @@
 """The console's addresses."""
 
+from dataclasses import replace
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from api.console.alert_page import FormState, alert_values, form_after_error
 from api.console.inbox import InboxParameters, inbox_values, summary_cards
 from api.console.rendering import Links, Renderer
+from api.console.site_tests import POINT_ROWS, SiteTestForm, form_error, record_by_form, site_test_values
 from api.context import ContextDep
 from api.models import AlertSummary
 from api.parameters import MAX_ID, IdPath, Parameters, SerialPath, UtilityPath
+from api.routers.alerts import load_alert
 from api.routers.meters import load_meter_detail
 from api.routers.quarantine import QuarantineParameters, load_quarantine
 from api.routers.replacements import ReplacementParameters, load_replacements
@@ -19,9 +22,11 @@ from api.routers.summary import load_summary
 from metrology.errors import MeterproofError, NotFoundError
 from store.alert_decisions import Decision, DecisionRequest, decide
 from store.alert_listings import AlertFilter, list_alerts
+from store.listings import find_meter
 
 router = APIRouter(include_in_schema=False)
 _MAX_METER_ALERTS = 100
+Typed = Annotated[str, Field(max_length=1000)]
 
 
 class AlertPageParameters(Parameters):
@@ -53,6 +58,27 @@ class QuarantinePageParameters(QuarantineParameters):
         return None if value == "" else value
 
 
+class SiteTestFields(BaseModel):
+    """The fields of the form on tests; every one is a text, told apart by what it says."""
+
+    tested_at: Typed = ""
+    standard: Typed = ""
+    tested_by: Typed = ""
+    note: str = Field(default="", max_length=10_000)
+    corrects: Typed = ""
+    coverage_factor: Typed = "2"
+    load: list[Typed] = Field(default_factory=list, max_length=POINT_ROWS)
+    error_pct: list[Typed] = Field(default_factory=list, max_length=POINT_ROWS)
+    expanded_uncertainty_pct: list[Typed] = Field(default_factory=list, max_length=POINT_ROWS)
+
+    def typed(self) -> SiteTestForm:
+        """What was typed."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in self.model_dump().items()
+        }
+        return SiteTestForm(**fields)
+
+
 def _renderer(request: Request) -> Renderer:
     return cast(Renderer, request.app.state.renderer)
 
@@ -76,6 +102,24 @@ def alert_page(
     texts, fmt = renderer.texts(request), renderer.formatter(request)
     values = alert_values(context, alert_id, query.finding, FormState(), texts, fmt)
     return renderer.page(request, "alert.html", values)
+
+
+@router.post("/alerts/{alert_id}/site-tests")
+def record_site_test_by_form(
+    request: Request, alert_id: IdPath, form: Annotated[SiteTestFields, Form()], context: ContextDep
+) -> Response:
+    """Records a test on site; an error is shown beside the form, with what was typed."""
+    renderer, typed = _renderer(request), form.typed()
+    try:
+        with context.writing() as conn:
+            record_by_form(conn, load_alert(conn, alert_id), typed, context.settings.zone)
+    except (ValidationError, MeterproofError) as error:
+        texts, fmt = renderer.texts(request), renderer.formatter(request)
+        text, status = form_error(error, texts)
+        shown = replace(typed, error=text)
+        values = alert_values(context, alert_id, None, FormState(), texts, fmt, shown)
+        return renderer.page(request, "alert.html", values, status)
+    return RedirectResponse(Links(request)("alerts", alert_id) + "#site-tests", status_code=303)
 
 
 @router.post("/alerts/{alert_id}/{decision}")
@@ -142,5 +186,8 @@ def meter_page(
     meter = load_meter_detail(context, utility, serial)
     with context.reading() as conn:
         rows = list_alerts(conn, AlertFilter(utility=utility, serial=serial), None, _MAX_METER_ALERTS)
-    values: dict[str, Any] = {"meter": meter, "alerts": [AlertSummary.model_validate(row) for row in rows]}
+        row = find_meter(conn, utility, serial)
+        tests = site_test_values(conn, row["meter_id"] if row else None, meter.medium, SiteTestForm())
+    alerts = [AlertSummary.model_validate(row) for row in rows]
+    values: dict[str, Any] = {"meter": meter, "alerts": alerts, **tests}
     return _renderer(request).page(request, "meter.html", values)
