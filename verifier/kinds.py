@@ -37,6 +37,10 @@ class FindingKind(StrEnum):
     CLOCK_IN_FUTURE = "clock_in_future"
     ERROR_BEYOND_MPE = "error_beyond_mpe"
     ZONE_IMBALANCE = "zone_imbalance"
+    LOW_FLOW_LOST = "low_flow_lost"
+    CONTINUOUS_FLOW = "continuous_flow"
+    LIGHT_LOAD = "light_load"
+    CREEP = "creep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,18 @@ KINDS: Final = MappingProxyType(
         FindingKind.CLOCK_IN_FUTURE: KindInfo("Meter clock runs ahead", "表计时钟超前", Severity.WARNING),
         FindingKind.ERROR_BEYOND_MPE: KindInfo("Error beyond its permissible limit", "计量误差超差", Severity.ALARM),
         FindingKind.ZONE_IMBALANCE: KindInfo("Zone does not balance", "分区（台区）计量不平衡", Severity.WARNING),
+        FindingKind.LOW_FLOW_LOST: KindInfo(
+            "Small loads no longer registered",
+            "小流量（轻载）疑似不计量",
+            Severity.INFO,
+            Severity.WARNING,
+            "they had stopped at times: what never stops may have been a leak since repaired",
+        ),
+        FindingKind.CONTINUOUS_FLOW: KindInfo(
+            "Water never stops flowing", "昼夜持续用水（疑似表后漏水）", Severity.INFO
+        ),
+        FindingKind.LIGHT_LOAD: KindInfo("Much runs at light load", "轻载（小流量）用量占比高", Severity.INFO),
+        FindingKind.CREEP: KindInfo("Constant small registration", "恒定微小走字（疑似潜动）", Severity.INFO),
     }
 )
 
@@ -102,7 +118,14 @@ STEP_KINDS: Final = (
     FindingKind.GAP,
     FindingKind.CONFLICTING_VALUES,
 )
-# Of these, the ones that go on: they start before the anchor and may end after it.
+# Kinds that rest on a meter's weeks.
+LIGHT_LOAD_KINDS: Final = (
+    FindingKind.LOW_FLOW_LOST,
+    FindingKind.CONTINUOUS_FLOW,
+    FindingKind.LIGHT_LOAD,
+    FindingKind.CREEP,
+)
+# Of STEP_KINDS, the ones that go on: they start before the anchor and may end after it.
 ONGOING_KINDS: Final = (FindingKind.REVERSED_RUNNING, FindingKind.STOPPED)
 
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from verifier.balance_settings import BalanceSettings
 from verifier.comparison_settings import ComparisonSettings
+from verifier.light_load_settings import LightLoadSettings
 
 Positive = Annotated[float, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=10 * 366 * 86_400)]
@@ -152,6 +153,9 @@ class VerifierSettings(_Section):
     balance: BalanceSettings = Field(default=BalanceSettings(), description="How zones are balanced and meters judged.")
     comparison: ComparisonSettings = Field(
         default=ComparisonSettings(), description="How meters are compared with check meters and tested on site."
+    )
+    light_load: LightLoadSettings = Field(
+        default=LightLoadSettings(), description="What a meter's own course says of small loads, which no balance sees."
     )
     follower: FollowerSettings = Field(default=FollowerSettings(), description="How batches are followed.")
 

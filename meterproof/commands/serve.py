@@ -128,10 +128,12 @@ def _repair(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Comp
 
 
 def _verifier(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Component:
+    from verifier.assessors import Assessors
+    from verifier.light_load_assessor import LightLoadAssessor
     from verifier.service import VerifierService
     from verifier.zone_assessor import ZoneAssessor
 
-    assessor = ZoneAssessor(settings.verifier)
+    assessor = Assessors(ZoneAssessor(settings.verifier), LightLoadAssessor(settings.verifier))
     return VerifierService(settings.verifier, pool, registry, software_version(), assessor).run
 
 

@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("metrology", "store", "gateway", "verifier", "api", "simulators", "meterproof")
-PURE = ("balance", "grid", "steps", "comparison", "comparison_budget", "site_test", "combination")
+PURE = (
+    *("balance", "grid", "steps", "comparison", "comparison_budget", "site_test", "combination"),
+    *("light_load", "light_load_due", "light_load_findings", "low_flow", "low_flow_loss"),
+)
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 

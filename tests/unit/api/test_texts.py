@@ -65,6 +65,18 @@ def test_every_figure_and_part_that_the_verifier_writes_is_named():
     assert unnamed <= {"register_micro", "message_digest"}
 
 
+def test_every_figure_and_part_of_the_findings_on_light_load_is_named():
+    folder = FOLDER.parent / "verifier"
+    source = (folder / "light_load_findings.py").read_text() + (folder / "low_flow_loss.py").read_text()
+    names = set(re.findall(r'"(\w+)": ', source)) | {"small_load_kw", "small_load_m3ph", "ongoing"}
+    texts = Texts("zh")
+    assert {"p_low_flow_lost", "least_flow_m3ph", "steady_load_w", "light_share_least_pct", "block_s"} <= names
+    unnamed = {n for n in names if not texts.has("figure", n) and not texts.has("figure", n.rpartition("_")[0])}
+    assert unnamed <= {"told_us"}
+    parts = set(re.findall(r'\("(\w+)", (?:before|within|last)', source))
+    assert {"before", "start", "told", "end"} == parts <= load_catalogue()["part"].keys()
+
+
 def test_every_reason_of_the_quarantine_is_explained_in_both_languages():
     titles, remedies = load_catalogue()["quarantine_reason"], load_catalogue()["quarantine_remedy"]
     assert titles.keys() == remedies.keys() == {reason.value for reason in Reason}, "add it to api/texts.toml"

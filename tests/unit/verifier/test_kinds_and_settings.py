@@ -8,7 +8,7 @@ from step_cases import meter, place
 
 from verifier.facts import max_rate_per_hour, one_meter
 from verifier.follower import settings_digest
-from verifier.kinds import KINDS, STEP_KINDS, FindingKind, Severity, severity_of
+from verifier.kinds import KINDS, LIGHT_LOAD_KINDS, STEP_KINDS, FindingKind, Severity, severity_of
 from verifier.settings import (
     ElectricityLimits,
     FollowerSettings,
@@ -36,6 +36,7 @@ def test_delivery_and_balance_kinds_are_not_worked_out_from_steps():
         FindingKind.CLOCK_IN_FUTURE,
         FindingKind.ERROR_BEYOND_MPE,
         FindingKind.ZONE_IMBALANCE,
+        *LIGHT_LOAD_KINDS,
     }
     assert set(STEP_KINDS) == set(FindingKind) - others
 
