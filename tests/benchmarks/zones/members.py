@@ -1,0 +1,36 @@
+"""A case as the verifier takes it: facts of the zone, its meters' series, side information."""
+
+from collections.abc import Iterator
+
+from verifier.balance_settings import BalanceSettings
+from verifier.zone_window import DAY_US, MemberSeries, MeterAssessment, ZoneFacts, assess_window
+from zones.case import START_US, Side, ZoneCase
+
+
+def members_of(case: ZoneCase) -> tuple[ZoneFacts, list[MemberSeries], Side]:
+    """In memory; a meter's id is its place among the case's meters."""
+    zone = ZoneFacts(case.medium, case.interval_s, case.reference_uncertainty_pct)
+    members = [
+        MemberSeries(
+            i,
+            meter.role == "reference",
+            -1 if meter.direction == "export" else 1,
+            case.observed_us[i],
+            case.total(i),
+            meter.resolution * meter.multiplier,
+            meter.prior_sd_pct,
+            meter.mpe_pct,
+        )
+        for i, meter in enumerate(case.meters)
+    ]
+    return zone, members, case.side
+
+
+def assess_case(
+    case: ZoneCase, settings: BalanceSettings, ends: int = 1
+) -> Iterator[tuple[int, list[MeterAssessment]]]:
+    """The assessments at the ends of the last `ends` days [us]. The one place that knows the estimator under test."""
+    zone, members, _ = members_of(case)
+    for day in range(case.days - ends + 1, case.days + 1):
+        end_us = START_US + day * DAY_US
+        yield end_us, assess_window(zone, members, START_US, end_us, settings)
