@@ -45,6 +45,10 @@ bench-memory: dev  ## the gateway's memory over millions of readings
 bench-balance: dev  ## the zone balance against simulated zones with known errors
 	$(PY) tests/benchmarks/bench_zone_balance.py
 
+test-benchmarks: benchmarks  ## the physics of the benchmark's zones against pandapower and WNTR, and its peers
+	.venv-benchmarks/bin/python -m pytest -o python_files="check_*.py" -o python_functions="check_*" \
+	  tests/benchmarks/zones/checks $(ARGS)
+
 fuzz: dev  ## fuzz every codec with atheris, guided by coverage; SECONDS=120, CODECS="dlt645 cjt188"
 	@test -d .venv-fuzz || $(PY) -m venv .venv-fuzz
 	@if .venv-fuzz/bin/python -m pip install -q --only-binary :all: "atheris==3.0.0"; then \
@@ -59,8 +63,8 @@ docs: dev  ## write the generated pages anew
 	$(PY) scripts/generate_docs.py
 
 lock:  ## resolve the locked requirements anew (needs uv)
-	for kind in runtime dev; do \
-	  extra=embedded; [ $$kind = dev ] && extra=dev; \
+	for kind in runtime dev benchmarks; do \
+	  extra=$$kind; [ $$kind = runtime ] && extra=embedded; \
 	  uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header --no-annotate --extra $$extra pyproject.toml requirements/build.in \
 	    -o requirements/$$kind.txt || exit 1; \
@@ -72,6 +76,9 @@ runtime:
 dev:
 	@scripts/bootstrap dev
 
+benchmarks:
+	@METERPROOF_VENV=.venv-benchmarks scripts/bootstrap benchmarks
+
 browser: dev
 	@scripts/browser
 
@@ -80,6 +87,6 @@ mosquitto: dev
 
 clean:  ## remove what the commands made, the demo's data included
 	@if [ -x $(PY) ]; then $(PY) -m meterproof.embedded; fi
-	rm -rf .venv .venv-fuzz .cache var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-fuzz .venv-benchmarks .cache var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help demo test test-timescale test-slow lint bench-metrology bench-store bench-gateway bench-ingest bench-repair bench-balance bench-brokers bench-memory docs lock runtime dev browser mosquitto clean fuzz
+.PHONY: help demo test test-timescale test-slow test-benchmarks lint bench-metrology bench-store bench-gateway bench-ingest bench-repair bench-balance bench-brokers bench-memory docs lock runtime dev benchmarks browser mosquitto clean fuzz

@@ -45,8 +45,8 @@ def draw_homes(count: int, days: int, rng: np.random.Generator) -> tuple[list[Co
 def _filled(energy_wh: NDArray[np.float64], rng: np.random.Generator) -> Course:
     """Half-hours given an inner course: what runs always, and up to three runs of appliances for the rest.
 
-    The least half-hour of the last and next three hours runs evenly; what is above is shared among runs at 0.3 to 3 kW
-    (lognormal) that begin at random. Every half-hour's energy is kept exactly, and so is that between half-hours.
+    The least half-hour of the last and next three hours runs evenly; what is above is shared among runs at mostly 0.4
+    to 2.5 kW (lognormal) that begin at random. Every half-hour's energy is kept exactly.
     """
     steps = energy_wh.size
     reach = np.lib.stride_tricks.sliding_window_view(np.pad(energy_wh, 6, mode="edge"), 13)
@@ -54,7 +54,7 @@ def _filled(energy_wh: NDArray[np.float64], rng: np.random.Generator) -> Course:
     above_wh = np.maximum(energy_wh - base_wh, 0.0)
     shares = rng.dirichlet(np.ones(BLOCKS), steps)
     run_wh = above_wh[:, None] * shares
-    power_w = np.exp(rng.normal(np.log(1000.0), 0.7, (steps, BLOCKS)))
+    power_w = np.minimum(np.exp(rng.normal(np.log(1000.0), 0.7, (steps, BLOCKS))), 6000.0)
     lasts_s = np.clip(3600.0 * run_wh / power_w, 1.0, HALF_HOUR_S)
     begins_s = rng.random((steps, BLOCKS)) * (HALF_HOUR_S - lasts_s)
     power_w = np.where(run_wh > 0, 3600.0 * run_wh / lasts_s, 0.0)
