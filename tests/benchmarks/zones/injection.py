@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zones.case import DAY_US, START_US, FaultTruth
+from zones.case import DAY_US, START_US, FaultTruth, ZoneTruth
 from zones.course import Course, Floats
 
 DAY_S = 86_400.0
@@ -123,6 +123,26 @@ def fault_truths(serials: Sequence[str], errors: Sequence[MeterErrors], mpe_pct:
             end_pct = float(one.error_pct(np.array([one.end_s]))[0])
             begins = START_US + round(one.begin_s * 1e6)
             out.append(FaultTruth(serial, one.fault or "constant", begins, left, end_pct))
+    return out
+
+
+def faults_by_days(
+    serials: Sequence[str], errors: Sequence[MeterErrors], mpe_pct: float, truth: ZoneTruth
+) -> list[FaultTruth]:
+    """As `fault_truths` where the error hangs on more than the fault: by its mean over a week from each day on."""
+    out = []
+    for i, (serial, one) in enumerate(zip(serials, errors, strict=True)):
+        week = np.ones(7)
+        use, wrong = truth.true_use[i], truth.true_use[i] * truth.error_pct[i]
+        mean = np.convolve(wrong, week)[6:] / np.maximum(
+            np.convolve(use, week)[6:], 1e-9
+        )  # of the days left at the end
+        begins = START_US + round(one.begin_s * 1e6)
+        beyond = truth.days_us[(np.abs(mean) > mpe_pct) & (truth.days_us + DAY_US > begins)]
+        lasting = beyond.size > 0.5 * max(int(np.sum(truth.days_us >= begins)), 1)
+        if one.fault or lasting:
+            left = max(int(beyond[0]), begins) if beyond.size else None
+            out.append(FaultTruth(serial, one.fault or "constant", begins, left, float(mean[-min(7, mean.size)])))
     return out
 
 

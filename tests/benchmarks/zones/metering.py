@@ -1,7 +1,7 @@
 """From what truly flowed to what the meters said: errors, clocks, resolution, gaps, and the truth to score against."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from zones.injection import (
     daily,
     day_starts_us,
     fault_truths,
+    faults_by_days,
     missing_mask,
 )
 
@@ -24,8 +25,9 @@ from zones.injection import (
 class Flows:
     """What truly flowed: through each customer's meter, into loads without a meter, and as losses [base unit].
 
-    `foreign` are meters on the list that another zone feeds. `registered` replaces use × error where a medium's meters
-    err otherwise (by flow, by temperature); `phases` of the customers.
+    `foreign` are meters on the list that another zone feeds. Where a medium's meters err by flow or by temperature,
+    `registered` replaces use × error, and `at_meter` is what a perfect meter would have counted there (without it: the
+    use). `phases` of the customers.
     """
 
     use: Sequence[Course]
@@ -33,6 +35,7 @@ class Flows:
     unmetered: Sequence[tuple[UnmeteredTruth, Course]] = ()
     foreign: Sequence[Course] = ()
     registered: Sequence[Course] | None = None
+    at_meter: Sequence[Course] | None = None
     phases: Sequence[str] = ()
     side: Side = field(default_factory=Side)
     made_of: str = ""
@@ -68,13 +71,18 @@ def metered(plan: ZonePlan, flows: Flows, errors: Sequence[MeterErrors], rng: np
     mask = missing_mask(len(meters), nominal_s.size, plan.interval_s, wrong, rng)
     times_us = START_US + np.round(nominal_s * 1e6).astype(np.int64)
     serials = [meter.serial for meter in meters]
-    faults = [*fault_truths(serials[1 : count + 1], errors, wrong.mpe_pct), *swaps(serials)]
+    truth = _truth(plan, flows, counted, gain_pct, clock_s)
+    if flows.registered is None:
+        faults = fault_truths(serials[1 : count + 1], errors, wrong.mpe_pct)
+    else:
+        faults = faults_by_days(serials[1 : count + 1], errors, wrong.mpe_pct, truth)
+    faults += swaps(serials)
     faults += [FaultTruth(serial, "foreign", START_US, None, 0.0) for serial in serials[count + 1 :]]
     return ZoneCase(
         plan.name, plan.zone_class, plan.medium, plan.interval_s, wrong.reference_sd_pct or 0.01, tuple(meters),
         tuple(times_us[~missing] for missing in mask),
         tuple(_dial(total, m, rng)[~missing] for total, m, missing in zip(swapped, meters, mask, strict=True)),
-        _truth(plan, flows, counted, gain_pct, clock_s, faults), flows.side, flows.made_of,
+        replace(truth, faults=tuple(faults)), flows.side, flows.made_of,
     )  # fmt: skip
 
 
@@ -125,25 +133,20 @@ def _swapped(plan: ZonePlan, totals: list[Floats], count: int, healthy: list[int
     return out, truths
 
 
-def _truth(
-    plan: ZonePlan,
-    flows: Flows,
-    counted: Sequence[Course],
-    gain_pct: float,
-    clock_s: Floats,
-    faults: Sequence[FaultTruth],
-) -> ZoneTruth:
+def _truth(plan: ZonePlan, flows: Flows, counted: Sequence[Course], gain_pct: float, clock_s: Floats) -> ZoneTruth:
     days = plan.days
     use = np.array([daily(course, days) for course in (*flows.use, *flows.foreign)])
+    perfect = np.array([daily(course, days) for course in (*(flows.at_meter or flows.use), *flows.foreign)])
     shown = np.array([daily(course, days) for course in counted])
-    whole = np.sum(shown, axis=1, keepdims=True) / np.maximum(np.sum(use, axis=1, keepdims=True), 1e-12)
-    ratio = np.where(use > 1e-9, shown / np.where(use > 1e-9, use, 1.0), whole)  # a day without use: the whole's mean
+    whole = np.sum(shown, axis=1, keepdims=True) / np.maximum(np.sum(perfect, axis=1, keepdims=True), 1e-12)
+    some = perfect > 1e-9
+    ratio = np.where(some, shown / np.where(some, perfect, 1.0), whole)  # a day without use: the whole's mean
     loss = daily(flows.losses, days) if flows.losses else np.zeros(days)
     unmetered = (
         np.sum([daily(course, days) for _, course in flows.unmetered], axis=0) if flows.unmetered else 0.0 * loss
     )
     inflow = np.sum(use[: len(flows.use)], axis=0) + loss + unmetered
+    loads = tuple(truth for truth, _ in flows.unmetered)
     return ZoneTruth(
-        day_starts_us(days), 100.0 * (ratio - 1.0), use, loss, unmetered, inflow, gain_pct, clock_s, tuple(faults),
-        tuple(truth for truth, _ in flows.unmetered),
-    )  # fmt: skip
+        day_starts_us(days), 100.0 * (ratio - 1.0), use, loss, unmetered, inflow, gain_pct, clock_s, (), loads
+    )

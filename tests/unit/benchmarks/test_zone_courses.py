@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zones.appliances import synthetic_home
 from zones.course import Course, from_events
-from zones.homes import _filled
+from zones.filling import Runs, filled
 from zones.injection import DAY_S, MeterErrors
 
 
@@ -24,14 +24,15 @@ def test_events_add_up_to_their_energy() -> None:
 
 @given(st.lists(st.integers(0, 5000), min_size=12, max_size=200), st.integers(0, 2**32))
 def test_a_filled_half_hour_keeps_its_energy_and_never_runs_back(energy_wh: list[int], seed: int) -> None:
-    course = _filled(np.array(energy_wh, dtype=np.float64), np.random.default_rng(seed))
-    at_edges = course.at(1800.0 * np.arange(len(energy_wh) + 1))
-    assert np.diff(at_edges) * 1000 == pytest.approx(np.array(energy_wh), abs=1e-6)
+    edges_s, energy_kwh = 1800.0 * np.arange(len(energy_wh) + 1), np.array(energy_wh) / 1000
+    course = filled(edges_s, energy_kwh, Runs(1.0, 0.7, 6.0), 6, np.random.default_rng(seed))
+    assert np.diff(course.at(edges_s)) == pytest.approx(energy_kwh, abs=1e-9)
     assert np.diff(course.total).min() >= 0
 
 
 def test_a_filled_half_hour_has_spikes_of_its_own() -> None:
-    course = _filled(np.tile([100.0, 100.0, 100.0, 1100.0], 50), np.random.default_rng(1))
+    edges_s, energy_kwh = 1800.0 * np.arange(201), np.tile([0.1, 0.1, 0.1, 1.1], 50)
+    course = filled(edges_s, energy_kwh, Runs(1.0, 0.7, 6.0), 6, np.random.default_rng(1))
     minutes_w = np.diff(course.at(60.0 * np.arange(200 * 30 + 1))) * 60_000
     assert minutes_w.max() > 3000  # the half-hour's mean is 2200 W
     assert np.median(minutes_w) == pytest.approx(200, rel=0.05)
