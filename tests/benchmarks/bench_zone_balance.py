@@ -1,8 +1,8 @@
 """The zone balance held against simulated zones whose every error is known: coverage, verdicts, false alarms.
 
-Run by `make bench-balance`; prints the page and writes docs/benchmarks/zone-balance.md. The zones come from the
-simulator, their totals through the same checks as in the verifier; no database is involved. The seeds are used for
-nothing else: what was tuned was tuned on others.
+Run by `make bench-balance-simulated`; prints the page and writes docs/benchmarks/zone-balance-simulated.md. The zones
+come from the simulator, their totals through the same checks as in the verifier; no database is involved. The seeds are
+used for nothing else: what was tuned was tuned on others.
 """
 
 import platform
@@ -34,7 +34,7 @@ DAYS = 28
 FIRST_REPORTED_SEED = 900_000
 SEEDS = 24
 SETTINGS = VerifierSettings()
-PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "zone-balance.md"
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "zone-balance-simulated.md"
 KINDS = ("healthy", "drifting", "stepped", "lost load", "one line")
 # Where a customer hangs on the line matters to electricity alone: water and gas have no such losses.
 SIMULATED = {(m, k) for m in Medium for k in KINDS if k != "one line" or m is Medium.ELECTRICITY}
@@ -234,7 +234,7 @@ def page(judged: list[Judged], seconds: float) -> str:
     """The page."""
     right, wrong, months = false_alerts(judged)
     lines = [
-        "# Benchmark: the zone balance against known errors",
+        "# Benchmark: the zone balance on zones of the simulator",
         "",
         f"{len(SIMULATED)} kinds of zone with {len({o.seed for o in judged})} seeds each, {DAYS} days, every meter"
         f" judged at every day's end:"
@@ -271,7 +271,7 @@ def page(judged: list[Judged], seconds: float) -> str:
         f"{right} right, {wrong} wrong in {months:,.0f} meter-months: {1000 * wrong / months:.1f} wrong ones per 1,000"
         " meter-months. Right: beyond the limit at the window's end or over it.",
         "",
-        "Measured by `make bench-balance`.",
+        "Measured by `make bench-balance-simulated`.",
         "",
     ]
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """A zone as a case: what the meters said, what was known beforehand, and the truth behind both."""
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -114,3 +115,8 @@ class ZoneCase:
     def total(self, place: int) -> NDArray[np.float64]:
         """The cumulative total [base unit] of one meter, after its multiplier."""
         return self.register_micro[place] * (self.meters[place].multiplier / MICRO)
+
+
+def zone_name(zone_class: str, seed: int) -> str:
+    """A name for files and registries: letters, digits and dashes, e.g. homes-50-changes-7."""
+    return "-".join([*re.findall(r"[a-z0-9.]+", zone_class.lower()), str(seed)])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from metrology.quantities import Medium
-from zones.case import START_US, UnmeteredTruth, ZoneCase
+from zones.case import START_US, UnmeteredTruth, ZoneCase, zone_name
 from zones.course import Course, Floats, from_rates
 from zones.homes import draw_homes
 from zones.injection import DAY_S, Injection, draw_errors
@@ -31,7 +31,7 @@ def homes_zone(
         losses = lumped_losses([*use, *(c for _, c in unmetered)], days, fixed_loss_share, series_loss_share)
     foreign = others[injection.thefts + injection.unlisted :]
     flows = Flows(use, losses, unmetered, foreign, made_of=made_of)
-    plan = ZonePlan(f"{zone_class}-{seed}", zone_class, Medium.ELECTRICITY, interval_s, days, injection)
+    plan = ZonePlan(zone_name(zone_class, seed), zone_class, Medium.ELECTRICITY, interval_s, days, injection)
     return metered(plan, flows, draw_errors(count, injection, days, rng), rng)
 
 

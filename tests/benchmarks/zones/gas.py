@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metrology.quantities import Medium
-from zones.case import START_US, Side, UnmeteredTruth, ZoneCase
+from zones.case import START_US, Side, UnmeteredTruth, ZoneCase, zone_name
 from zones.course import Course, Floats, from_events, from_rates
 from zones.injection import DAY_S, Injection, draw_errors
 from zones.metering import Flows, ZonePlan, metered
@@ -79,7 +79,7 @@ def gas_zone(
     )
     foreign = [at_meter(one, weather, 1.0, 0.0) for one in foreign_base]
     flows = Flows(base[:count], leak, unmetered, foreign, registered, here, side=side, made_of="documented gas model")
-    zone = ZonePlan(f"{zone_class}-{seed}", zone_class, Medium.GAS, interval_s, days, injection)
+    zone = ZonePlan(zone_name(zone_class, seed), zone_class, Medium.GAS, interval_s, days, injection)
     return metered(zone, flows, errors, rng)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metrology.quantities import Medium
-from zones.case import Side, ZoneCase
+from zones.case import Side, ZoneCase, zone_name
 from zones.course import Course, Floats, from_rates
 from zones.electricity import without_meter
 from zones.homes import draw_homes
@@ -55,7 +55,7 @@ def grid_zone(
         use, losses, unmetered, foreign, phases=phases[:count], side=side,
         made_of=f"{made_of} on SimBench {plan.grid}",
     )  # fmt: skip
-    zone = ZonePlan(f"{zone_class}-{seed}", zone_class, Medium.ELECTRICITY, interval_s, days, injection)
+    zone = ZonePlan(zone_name(zone_class, seed), zone_class, Medium.ELECTRICITY, interval_s, days, injection)
     return metered(zone, flows, draw_errors(count, injection, days, rng), rng)
 
 

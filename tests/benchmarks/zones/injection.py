@@ -35,7 +35,8 @@ class Injection:
     reference_resolution: float = 0.001
     reference_multiplier: float = 1.0
     reference_sd_pct: float = 0.3
-    reference_noise_pct: float = 0.02
+    reference_noise_pct: float = 0.03  # of each interval by itself
+    reference_wander_pct: float = 0.05  # of an error that forgets within a day: temperature, load
     clock_max_s: float = 5.0
     reference_clock_max_s: float = 0.0
     missing_share: float = 0.0
@@ -43,6 +44,18 @@ class Injection:
     outage_h: float = 6.0
     thefts: int = 0
     unlisted: int = 0
+
+
+# Perfect meters, clocks and dials: what is left is the physics.
+EXACT = Injection(
+    healthy_sd_pct=0.0,
+    reference_sd_pct=0.0,
+    reference_noise_pct=0.0,
+    reference_wander_pct=0.0,
+    clock_max_s=0.0,
+    resolution=1e-6,
+    reference_resolution=1e-6,
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A case as the verifier takes it: facts of the zone, its meters' series, side information."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from verifier.balance_settings import BalanceSettings
 from verifier.zone_window import DAY_US, MemberSeries, MeterAssessment, ZoneFacts, assess_window
@@ -27,10 +27,10 @@ def members_of(case: ZoneCase) -> tuple[ZoneFacts, list[MemberSeries], Side]:
 
 
 def assess_case(
-    case: ZoneCase, settings: BalanceSettings, ends: int = 1
+    case: ZoneCase, settings: BalanceSettings, end_days: Sequence[int]
 ) -> Iterator[tuple[int, list[MeterAssessment]]]:
-    """The assessments at the ends of the last `ends` days [us]. The one place that knows the estimator under test."""
+    """The assessments at the ends [us] of these days, counted from 1. The one place that knows what is under test."""
     zone, members, _ = members_of(case)
-    for day in range(case.days - ends + 1, case.days + 1):
+    for day in end_days:
         end_us = START_US + day * DAY_US
         yield end_us, assess_window(zone, members, START_US, end_us, settings)

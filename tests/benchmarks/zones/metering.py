@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from metrology.quantities import MICRO, Medium
 from zones.case import START_US, BenchMeter, FaultTruth, Side, UnmeteredTruth, ZoneCase, ZoneTruth
@@ -104,7 +105,10 @@ def _through_reference(
     parts = [*flows.use, *(course for _, course in flows.unmetered), *([flows.losses] if flows.losses else [])]
     inflow = np.sum([part.at(times_s) for part in parts], axis=0)
     noise_pct = rng.normal(0.0, plan.injection.reference_noise_pct, inflow.size - 1)
-    return np.concatenate([[0.0], np.cumsum(np.diff(inflow) * (1.0 + (gain_pct + noise_pct) / 100.0))])
+    keep = np.exp(-plan.interval_s / DAY_S)
+    pushed = rng.normal(0.0, plan.injection.reference_wander_pct * np.sqrt(1 - keep**2), inflow.size - 1)
+    wander_pct = lfilter([1.0], [1.0, -keep], pushed)
+    return np.concatenate([[0.0], np.cumsum(np.diff(inflow) * (1.0 + (gain_pct + noise_pct + wander_pct) / 100.0))])
 
 
 def _dial(total: Floats, meter: BenchMeter, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metrology.quantities import Medium
-from zones.case import START_US, Side, UnmeteredTruth, ZoneCase
+from zones.case import START_US, Side, UnmeteredTruth, ZoneCase, zone_name
 from zones.course import Course, Floats, from_rates
 from zones.injection import DAY_S, Injection, draw_errors
 from zones.metering import Flows, ZonePlan, metered
@@ -43,7 +43,7 @@ def water_zone(
     registered = [e.registered(by_flow(u, float(w))) for e, u, w in zip(errors, use, worn, strict=True)]
     foreign = others[injection.unlisted + injection.thefts :]
     flows = Flows(use, leak, [*unmetered, *bursts], foreign, registered, side=side, made_of=f"{made_of}, EPANET")
-    zone = ZonePlan(f"{zone_class}-{seed}", zone_class, Medium.WATER, interval_s, days, injection)
+    zone = ZonePlan(zone_name(zone_class, seed), zone_class, Medium.WATER, interval_s, days, injection)
     return metered(zone, flows, errors, rng)
 
 

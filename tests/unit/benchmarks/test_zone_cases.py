@@ -10,14 +10,12 @@ import pytest
 from zones.case import DAY_US, START_US, ZoneCase
 from zones.electricity import homes_zone
 from zones.files import write_case
-from zones.injection import Injection
+from zones.injection import EXACT, Injection, missing_mask
 from zones.members import assess_case, members_of
 
 from metrology.quantities import MICRO
 from verifier.balance_settings import BalanceSettings
 
-EXACT = Injection(healthy_sd_pct=0.0, reference_sd_pct=0.0, reference_noise_pct=0.0, clock_max_s=0.0, resolution=1e-6,
-                  reference_resolution=1e-6)  # fmt: skip
 ALL_WRONG = replace(Injection(), steps=1, drifts=1, stopped=1, swapped=1, foreign=1, thefts=1, unlisted=1)
 
 
@@ -97,9 +95,10 @@ def test_a_clock_that_is_ahead_reads_early() -> None:
 
 @pytest.mark.parametrize("share", [0.001, 0.02])
 def test_the_share_of_missing_readings_is_what_was_asked(share: float) -> None:
-    case = homes_zone("test", 3, 40, replace(Injection(), missing_share=share), days=30)
-    got = 1 - sum(times.size for times in case.observed_us) / (41 * (30 * 48 + 1))
-    assert got == pytest.approx(share, rel=0.25)
+    mask = missing_mask(200, 5000, 1800, Injection(missing_share=share), np.random.default_rng(1))
+    assert mask.mean() == pytest.approx(share, rel=0.15)
+    runs = np.diff(mask.astype(int), axis=1) == 1
+    assert mask.sum() / runs.sum() > 1.5  # singles and runs of eight
 
 
 def test_an_outage_takes_all_customers_and_leaves_the_reference() -> None:
@@ -142,6 +141,6 @@ def test_the_estimator_takes_the_case_in_memory() -> None:
     case = zone(Injection(), days=10)
     facts, members, _ = members_of(case)
     assert (facts.interval_s, len(members), sum(m.is_reference for m in members)) == (1800, 13, 1)
-    (end_us, assessed), *more = assess_case(case, BalanceSettings())
+    (end_us, assessed), *more = assess_case(case, BalanceSettings(), [10])
     assert (end_us, more) == (case.end_us, [])
     assert [a.meter_id for a in assessed] == list(case.customers)

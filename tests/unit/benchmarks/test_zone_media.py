@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 from zones.course import from_rates
 from zones.gas import GasPlan, Weather, at_meter, gas_zone, make_weather
-from zones.injection import DAY_S, Injection
+from zones.injection import DAY_S, EXACT
 from zones.water import by_flow
 from zones.water_demand import synthetic_household
-
-EXACT = Injection(healthy_sd_pct=0.0, mpe_pct=3.0, reference_sd_pct=0.0, reference_noise_pct=0.0, clock_max_s=0.0,
-                  resolution=1e-6, reference_resolution=1e-6)  # fmt: skip
 
 
 @pytest.mark.parametrize(("flow_lph", "error_pct"), [(10, -15), (30, -15), (60, -8.4), (120, -1.8), (600, -1.8)])
@@ -59,7 +56,9 @@ def test_a_gas_zone_balances_at_base_conditions_and_meters_count_what_passes_the
 
 
 def test_faults_of_gas_meters_leave_the_limit_about_when_they_begin() -> None:
-    case = gas_zone("test", 3, GasPlan(customers=10), replace(EXACT, steps=2, size_pct=(8.0, 9.0)), days=60)
+    case = gas_zone(
+        "test", 3, GasPlan(customers=10), replace(EXACT, steps=2, size_pct=(8.0, 9.0), mpe_pct=3.0), days=60
+    )
     assert [fault.kind for fault in case.truth.faults] == ["step", "step"]
     for fault in case.truth.faults:
         assert fault.leaves_limit_us is not None

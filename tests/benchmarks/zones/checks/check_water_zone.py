@@ -7,12 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wntr
-from zones.injection import Injection
+from zones.injection import EXACT
 from zones.water import WaterPlan, water_zone
 from zones.water_network import District, network, solve
-
-EXACT = Injection(healthy_sd_pct=0.0, mpe_pct=4.0, reference_sd_pct=0.0, reference_noise_pct=0.0, clock_max_s=0.0,
-                  resolution=1e-6, reference_resolution=1e-6)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
