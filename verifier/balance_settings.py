@@ -22,6 +22,44 @@ class BalanceSettings(BaseModel):
         min_length=1,
         description="Windows tried, longest first [d]: the longest in which the errors were constant is used.",
     )
+    history_days: Annotated[int, Field(ge=7, le=366)] = Field(
+        default=112, description="Days of readings that an estimate rests on at most [d]."
+    )
+    history_step_days: Annotated[int, Field(ge=1, le=92)] = Field(
+        default=28, description="The history's beginning moves on by so many days at a time [d]."
+    )
+    first_days: Annotated[int, Field(ge=2, le=60)] = Field(
+        default=4, description="Days of readings before a zone is balanced for the first time [d]."
+    )
+    epoch_days: Annotated[int, Field(ge=1, le=28)] = Field(
+        default=7, description="The noise is calibrated and all changes are weighed anew every so many days [d]."
+    )
+    initial_fault_share: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        default=0.02, description="Share of meters believed to be far from their like before any data."
+    )
+    change_rate_per_year: Annotated[float, Field(gt=0, lt=10)] = Field(
+        default=0.1, description="How often the error of a meter is believed to change, by a step or a drift [1/a]."
+    )
+    meters_per_change: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=3, description="At most one change for so many meters of a zone is taken up (ten in small zones)."
+    )
+    noise_customer_max: Annotated[float, Field(gt=0)] = Field(
+        default=0.12,
+        description="Unexplained noise of an interval, against what a usual customer's load varies by, above which the"
+        " zone is not understood.",
+    )
+    unmetered_max_pct: Percent = Field(
+        default=1.0, description="A load past the meters above this share of the zone's withholds its verdicts [%]."
+    )
+    stopped_share_min: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2,
+        description="A silent meter has stopped if more than this share of its usual load is surely missing.",
+    )
+    network_doubt: Annotated[float, Field(ge=0, le=2)] = Field(
+        default=1.0,
+        description="Without the resistances of a network, the share of its line losses that stays in the uncertainty of"
+        " every meter: where a customer hangs in it is known only roughly from the loads.",
+    )
     regulation_electricity: str = Field(
         default="jjf-hebei-174-2020", description="Regulation that states the limits in service of electricity meters."
     )

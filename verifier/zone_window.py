@@ -10,7 +10,7 @@ from metrology.conformity import Outcome, Reason, decide, probability_nonconform
 from metrology.quantities import Medium
 from metrology.regulation import get_regulation
 from metrology.running_error import Shortfall, data_shortfalls, zone_refusals
-from verifier.balance import BalanceInput, BalanceResult, solve_balance
+from verifier.balance.window_model import BalanceInput, BalanceResult, solve_balance
 from verifier.balance_settings import BalanceSettings
 from verifier.grid import GridSeries, ZoneIntervals, grid_instants, on_grid, zone_intervals
 

@@ -7,7 +7,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from metrology.quantities import Medium
-from verifier.balance import BalanceInput, BalanceResult, solve_balance
+from verifier.balance.window_model import BalanceInput, BalanceResult, solve_balance
 from verifier.grid import ZoneIntervals
 
 QUARTER_US = 900_000_000

@@ -1,0 +1,148 @@
+"""Before any meter is judged: is the zone understood? What forbids a verdict, with its reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metrology.outcomes import Reason
+from metrology.quantities import Medium
+from metrology.regulation import get_regulation
+from metrology.running_error import Shortfall, data_shortfalls, zone_refusals
+from verifier.balance.days import History, coefficients
+from verifier.balance.sequence import ZoneState
+from verifier.balance.types import DAY_US, MemberSeries, ZoneFacts
+from verifier.balance_settings import BalanceSettings
+
+_MONTH_DAYS = 30
+_RECENT_DAYS = 3
+_FAR = 0.5  # a coefficient beyond tells a foreign or reversed meter, no error
+# Kinds of findings that the model itself accounts for, see `silence` and the changes.
+_MODELLED = ("stopped", "reversed_running")
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """How well a zone is understood at the end of some days.
+
+    `noise_share_pct` of the mean load; `unmetered` [base unit an interval] since `unmetered_since_us` where one is
+    seen; `loss_pct` of what the reference registered in the last month.
+    """
+
+    groups: int
+    collected_pct: float
+    loss_pct: float
+    noise_share_pct: float
+    unmetered: float | None
+    unmetered_since_us: int | None
+    reasons: tuple[Reason, ...]
+
+
+def blocked(customers: Sequence[MemberSeries], references: Sequence[MemberSeries]) -> tuple[Reason, ...]:
+    """What forbids a balance whatever the figures."""
+    reasons = []
+    if not references:
+        reasons.append(Reason("no_reference", "the zone has no reference meter in this window"))
+    if not customers:
+        reasons.append(Reason("no_customers", "no customer's meter is known in the zone in this window"))
+    for member in (*references, *customers):
+        faults = [kind for kind in member.faults if member.is_reference or kind not in _MODELLED]
+        if faults:
+            role = "reference meter" if member.is_reference else "meter"
+            text = f"a {role} of the zone is at fault ({', '.join(faults)}); its missing quantity would be put on others"
+            reasons.append(Reason("member_at_fault", text, {"meter_id": member.meter_id, "findings": faults}))
+    return tuple(reasons)
+
+
+def shortfalls(past: History, days: int, settings: BalanceSettings) -> tuple[tuple[Reason, ...], float, int]:
+    """Why the data of the first `days` days do not suffice; the share collected [%] and the number of groups."""
+    rows = slice(0, past.edges[days])
+    collected_pct = float(np.mean(past.timeline.collected_pct[rows])) if past.edges[days] else 0.0
+    groups = int(past.timeline.usable[rows].sum())
+    missing = data_shortfalls(get_regulation(settings.sufficiency), min(collected_pct, 100.0), groups)
+    return tuple(_reason("insufficient_data", one) for one in missing), collected_pct, groups
+
+
+def understanding(
+    zone: ZoneFacts, past: History, state: ZoneState, customers: Sequence[MemberSeries], settings: BalanceSettings
+) -> Understanding:
+    """What the balance says of the zone as a whole after the state's days."""
+    missing, collected_pct, groups = shortfalls(past, state.days, settings)
+    loss_pct, tolerance_pct = _loss(zone, past, state, customers)
+    # Jiangxi's limits on a zone's monthly loss are for electricity; water leaks more without being refused. A loss that
+    # the errors permitted to meters and reference explain is none.
+    judged_pct = loss_pct if zone.medium is Medium.ELECTRICITY else 0.0
+    if -tolerance_pct < judged_pct < 0:
+        judged_pct = 0.0
+    refused = zone_refusals(get_regulation(settings.refusal), min(collected_pct, 100.0), groups, judged_pct)
+    reasons = [*missing, *(_reason("zone_refused", one) for one in refused)]
+    noise, typical = _noise(past, state)
+    size, since = _unmetered(past, state)
+    if noise > settings.noise_customer_max * typical:
+        data = {"noise": noise, "customer": typical, "unmetered": size, "since_us": since}
+        text = (
+            f"the balance leaves {100 * noise / past.load:.2g} % of the load unexplained from interval to interval,"
+            f" {noise / max(typical, 1e-12):.2g} times what a usual customer's load varies by: an unmetered load, or a"
+            " member that is missing or foreign"
+        )
+        reasons.append(Reason("zone_not_understood", text, data))
+    if size is not None and abs(size) > settings.unmetered_max_pct / 100 * past.load:
+        data = {"size": size, "share_pct": 100 * size / past.load, "since_us": since}
+        text = f"a load of {100 * size / past.load:.2g} % of the zone's runs past the meters"
+        reasons.append(Reason("unmetered_load", text, data))
+    return Understanding(
+        groups, collected_pct, loss_pct, 100 * noise / past.load, size, since if size is not None else None, tuple(reasons)
+    )
+
+
+def _loss(
+    zone: ZoneFacts, past: History, state: ZoneState, customers: Sequence[MemberSeries]
+) -> tuple[float, float]:
+    """Loss of the last month as a share of the references' sum [%], and how far errors alone may carry it (2 sd).
+
+    What meters show whose load does not flow through the reference, or that run in reverse, is left out or turned.
+    """
+    rows = slice(past.edges[max(state.days - _MONTH_DAYS, 0)], past.edges[state.days])
+    used = past.timeline.usable[rows]
+    x = past.timeline.customers[rows][used].sum(axis=0)
+    now = coefficients(past, state.days - 1, state.changes, state.posterior)[past.terms.columns("meters")]
+    total = float(past.timeline.references[rows][used].sum())
+    far = np.abs(now) > _FAR
+    lost = total - float(x @ np.where(far, 1 + now, 1.0))
+    share = np.where(far, 0.0, x) / max(float(np.abs(x).sum()), 1e-12)
+    spread = np.array([member.prior_sd_pct for member in customers]) * share
+    tolerance = 2 * float(np.sqrt(zone.reference_uncertainty_pct**2 + np.sum(spread**2)))
+    return (100 * lost / total if total else 0.0), tolerance
+
+
+def _noise(past: History, state: ZoneState) -> tuple[float, float]:
+    """Standard deviation of an interval's noise in the last days, registers and gaps apart, and that of a customer."""
+    shape = state.shape
+    recent = float(np.median(state.unrests[-_RECENT_DAYS:]))
+    variance = (shape.white + shape.by_load + shape.red + shape.daily) * recent * state.posterior.scale
+    x = past.timeline.customers[: past.edges[state.days]]
+    return float(np.sqrt(variance)), float(np.median(x.std(axis=0)))
+
+
+def _unmetered(past: History, state: ZoneState) -> tuple[float | None, int | None]:
+    """What changes of the constant losses and their course amount to on the last day, and since when."""
+    shared = [past.terms.columns(name) for name in ("constant", "rhythm")]
+    places = {i for part in shared for i in range(part.start, part.stop)}
+    mine = [change for change in state.changes if change.meter in places]
+    if not mine:
+        return None, None
+    last = state.days - 1
+    now = coefficients(past, last, state.changes, state.posterior)
+    before = coefficients(past, last, (), state.posterior_without_changes(past.terms.sd.size))
+    rows = slice(past.edges[last], past.edges[state.days])
+    design = past.terms.design[rows]
+    size = sum(float(np.mean(design[:, part] @ (now[part] - before[part]))) for part in shared)
+    first = min(change.day for change in mine)
+    return size, int(past.timeline.instants_us[past.edges[first]] // DAY_US * DAY_US)
+
+
+def _reason(code: str, shortfall: Shortfall) -> Reason:
+    rule = shortfall.rule
+    origin = f"{rule.clause}, confidence {rule.confidence}"
+    text = f"{rule.name} {shortfall.limit:g} is not met: {shortfall.found:.4g} ({origin})"
+    return Reason(code, text, {"rule": rule.name, "limit": shortfall.limit, "found": shortfall.found})

@@ -1,0 +1,149 @@
+"""A zone day by day: what is carried on, how a day is taken in, and when all is weighed anew.
+
+Between two epochs a day adds its block to the sums; the noise's shape stays. At an epoch (every `epoch_days`) the
+shape is calibrated anew by all days held, changes are looked for from nothing, and every block is made again. A state
+therefore depends on the readings up to its day alone, not on the day on which one began to look.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from verifier.balance.averaging import Averaged, ChangeBeliefs, ChangeSearch
+from verifier.balance.changes import Change
+from verifier.balance.days import History, calibrate, coefficients, day_block, unrest
+from verifier.balance.hyper import likeliest_sd
+from verifier.balance.information import DayBlock, Posterior, Sums, day_sums, sums_of
+from verifier.balance.noise import NoiseShape, scaled
+from verifier.balance.types import Floats
+
+_ROUNDS = 2  # of calibration and search at an epoch
+_CALMING = 3  # searches, each with the noise of those days raised that the one before left unexplained
+_UNREST_LEAST = 1.6  # of a day's residuals, beyond which its noise is taken for greater than usual
+_UNREST_SAME = 0.3  # difference of logarithms
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """When all is weighed anew: with `first_days` days, then every `every_days`."""
+
+    first_days: int
+    every_days: int
+
+    def last(self, days: int) -> int:
+        """The last epoch at or before a number of days; 0 where there was none yet."""
+        if days < self.first_days:
+            return 0
+        return max(self.first_days, days // self.every_days * self.every_days)
+
+
+@dataclass(frozen=True)
+class ZoneState:
+    """What is known of a zone after `days` days: the noise's shape, the blocks and their sums, changes and estimates.
+
+    `prior_sd` (p,): the terms' prior standard deviations as the data made them likely.
+    `unrests` (D,): by how much each day's variances exceed the shape's, where no change of a meter explains it;
+    `averaged`: of each meter.
+    """
+
+    days: int
+    prior_sd: Floats
+    shape: NoiseShape
+    blocks: tuple[DayBlock, ...]
+    sums: Sums
+    unrests: Floats
+    changes: tuple[Change, ...]
+    posterior: Posterior
+    averaged: tuple[Averaged, ...]
+
+    def posterior_without_changes(self, size: int) -> Posterior:
+        """The posterior of the model's first `size` terms alone, changes left out of the mean."""
+        own = self.posterior
+        return replace(own, mean=own.mean[:size], covariance=own.covariance[:size, :size])
+
+
+def believing(past: History, prior_sd: Floats) -> History:
+    """The history with other prior standard deviations of the terms, (p,)."""
+    return replace(past, terms=replace(past.terms, sd=prior_sd))
+
+
+def state_at(past: History, days: int, epochs: Epochs, beliefs: ChangeBeliefs) -> ZoneState | None:
+    """The state after a number of days; None before the first epoch."""
+    epoch = epochs.last(days)
+    if epoch == 0:
+        return None
+    state = begin(past, epoch, beliefs)
+    while state.days < days:
+        state = advance(past, state, epochs, beliefs)
+    return state
+
+
+def begin(past: History, days: int, beliefs: ChangeBeliefs) -> ZoneState:
+    """All weighed anew by the first `days` days of a history."""
+    changes: Sequence[Change] = ()
+    shape: NoiseShape | None = None
+    unrests = np.ones(days)
+    first_terms = past.terms
+    for _ in range(_ROUNDS):
+        shape, posterior, sums = calibrate(past, days, changes, shape)
+        past = believing(past, likeliest_sd(first_terms, sums, [change.sd for change in changes]))
+        guesses = [coefficients(past, day, changes, posterior) for day in range(days)]
+        for _ in range(_CALMING):
+            blocks = tuple(day_block(past, day, scaled(shape, unrests[day]), guesses[day]) for day in range(days))
+            found = _searched(past, shape, blocks, sums_of(blocks, past.terms.sd.size), unrests, (), beliefs)
+            changes = found.changes
+            guesses = [coefficients(past, day, changes, found.posterior) for day in range(days)]
+            seen = np.array([unrest(block, guess) for block, guess in zip(blocks, guesses, strict=True)]) * unrests
+            seen = np.where(seen > _UNREST_LEAST, seen, 1.0)
+            if np.all(np.abs(np.log(seen / unrests)) < _UNREST_SAME):
+                break
+            unrests = seen
+    return found
+
+
+def advance(past: History, state: ZoneState, epochs: Epochs, beliefs: ChangeBeliefs) -> ZoneState:
+    """The state a day later."""
+    days = state.days + 1
+    if epochs.last(days) == days:
+        return begin(past, days, beliefs)
+    past = believing(past, state.prior_sd)
+    guess = coefficients(past, state.days, state.changes, state.posterior)
+    level = 1.0
+    for _ in range(_CALMING):
+        block = day_block(past, state.days, scaled(state.shape, level), guess)
+        blocks, sums = (*state.blocks, block), state.sums + day_sums(block)
+        unrests = np.append(state.unrests, level)
+        found = _searched(past, state.shape, blocks, sums, unrests, state.changes, beliefs)
+        left = unrest(block, coefficients(past, state.days, found.changes, found.posterior))
+        if left <= _UNREST_LEAST:
+            break
+        level *= left
+    return found
+
+
+def _searched(
+    past: History,
+    shape: NoiseShape,
+    blocks: tuple[DayBlock, ...],
+    sums: Sums,
+    unrests: Floats,
+    known: Sequence[Change],
+    beliefs: ChangeBeliefs,
+) -> ZoneState:
+    changes, posterior, averaged = _search(past, blocks, sums, beliefs).run(known)
+    return ZoneState(len(blocks), past.terms.sd, shape, blocks, sums, unrests, tuple(changes), posterior, tuple(averaged))
+
+
+def _search(past: History, blocks: Sequence[DayBlock], sums: Sums, beliefs: ChangeBeliefs) -> ChangeSearch:
+    meters = past.terms.columns("meters")
+    shared = [past.terms.columns(name) for name in ("constant", "rhythm")]
+    candidates = np.concatenate([np.arange(part.start, part.stop) for part in (meters, *shared)])
+    return ChangeSearch(blocks, sums, past.terms.prior, candidates, meters.stop, beliefs)
+
+
+def level(past: History, state: ZoneState, name: str) -> tuple[Floats, Floats]:
+    """What a group's terms amount to at the last day, its coefficients and their part of the covariance."""
+    part = past.terms.columns(name)
+    at_end = coefficients(past, state.days - 1, state.changes, state.posterior)
+    return at_end[part], state.posterior.covariance[part, part]

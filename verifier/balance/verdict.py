@@ -1,0 +1,215 @@
+"""From a zone's state to each meter's outcome: error, standard uncertainty, probability, reasons."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metrology.outcomes import Outcome, Reason
+from verifier.balance.averaging import Averaged
+from verifier.balance.days import History
+from verifier.balance.sequence import ZoneState, level
+from verifier.balance.types import Floats, MemberSeries, MeterAssessment
+from verifier.balance_settings import BalanceSettings
+
+_CERTAIN = 1.645  # of a normal: 95 % on one side
+_LOWEST_RATIO = 0.05  # true quantity over indicated; at 0 the meter's load would not exist
+_FOREIGN_RATIO = 0.2
+_REVERSED_SHARE = 0.5  # of a usual day
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A meter's error at the end: `error_pct`, `std_pct`, and the probability of lying below and above its limits.
+
+    `ratio` is the true quantity over the indicated; `contributions_pct` parts of the standard uncertainty.
+    """
+
+    error_pct: float
+    std_pct: float
+    below: float
+    above: float
+    ratio: float
+    contributions_pct: dict[str, float]
+
+
+def decidable(std_pct: float, mpe_pct: float | None) -> bool:
+    """Whether a meter without error and one of twice the limit would each be told with 95 % probability."""
+    return mpe_pct is not None and 2 * _CERTAIN * std_pct <= mpe_pct
+
+
+def estimates(
+    past: History, state: ZoneState, customers: Sequence[MemberSeries], settings: BalanceSettings
+) -> list[Estimate]:
+    """The errors of all meters after the state's days.
+
+    e = 1/(1 + d) − 1, de = −dd/(1 + d)²: limits on e are limits on d. The uncertainty of what the model leaves out,
+    `std_floor_pct`, is added in quadrature to every part of the mixture.
+    """
+    floor = np.hypot(settings.std_floor_pct, settings.network_doubt * _unplaced_losses_pct(past, state)) / 100
+    parts = _contributions(past, state)
+    out = []
+    for i, (member, averaged) in enumerate(zip(customers, state.averaged, strict=True)):
+        widened = Averaged(
+            averaged.weight, averaged.mean, np.hypot(averaged.sd, floor), averaged.p_change, averaged.change_day
+        )
+        mean, sd = widened.moments
+        ratio = max(1 + mean, _LOWEST_RATIO)
+        limit = (member.mpe_pct or np.inf) / 100
+        above = widened.below(1 / (1 + limit) - 1)
+        below = 1 - widened.below(1 / (1 - limit) - 1) if limit < 1 else 0.0
+        own = {name: 100 * float(np.sqrt(part[i])) / ratio**2 for name, part in parts.items()}
+        own["left_out"] = 100 * floor / ratio**2
+        known = float(sum(value**2 for value in own.values()))
+        std = 100 * sd / ratio**2
+        own["changes"] = float(np.sqrt(max(std**2 - known, 0.0)))
+        out.append(Estimate(100 * (1 / ratio - 1), std, below, above, 1 + mean, own))
+    return out
+
+
+def _unplaced_losses_pct(past: History, state: ZoneState) -> float:
+    """Line losses, without a plan of the network, as a share of what was used [%].
+
+    Where a customer hangs in it decides how much of them its load causes; columns x_i·S tell that only roughly.
+    """
+    rows = slice(0, past.edges[state.days])
+    parts = [past.terms.columns(name) for name in ("quadratic", "own_quadratic", "places")]
+    lost = sum(float(np.sum(past.terms.design[rows, part] @ state.posterior.mean[part])) for part in parts)
+    used = float(np.sum(past.terms.design[rows, past.terms.columns("meters")]))
+    return abs(100 * lost / used) if used else 0.0
+
+
+def _contributions(past: History, state: ZoneState) -> dict[str, Floats]:
+    """Variances of the meters' coefficients by what they come from, each (N,).
+
+    C = C·(P⁻¹ + G/s)·C parts the posterior's covariance by the priors of the groups and the noise of the data.
+    """
+    size = past.terms.sd.size
+    meters = past.terms.columns("meters")
+    covariance = state.posterior.covariance[meters, :size]
+    out = {}
+    total = np.diag(state.posterior.covariance)[meters]
+    precision = past.terms.prior.precision
+    for group in past.terms.groups:
+        part = slice(group.first, group.last)
+        out[group.name] = np.einsum("ij,jk,ik->i", covariance[:, part], precision[part, part], covariance[:, part])
+    out["noise"] = np.maximum(total - np.sum(list(out.values()), axis=0), 0.0)
+    return out
+
+
+def judge(
+    past: History,
+    state: ZoneState,
+    customers: Sequence[MemberSeries],
+    zone_reasons: tuple[Reason, ...],
+    settings: BalanceSettings,
+) -> list[MeterAssessment]:
+    """Each customer meter's outcome after the state's days."""
+    start_us, end_us = (int(past.timeline.instants_us[past.edges[day]]) for day in (0, state.days))
+    by_own_evidence = _stopped(past, state, settings) | _reversed(past, state, customers)
+    out = []
+    for i, (member, one) in enumerate(zip(customers, estimates(past, state, customers, settings), strict=True)):
+        outcome, reasons = _outcome(past, state, i, member, one, by_own_evidence.get(i), zone_reasons, settings)
+        change_day = state.averaged[i].change_day
+        out.append(
+            MeterAssessment(
+                member.meter_id,
+                start_us,
+                end_us,
+                member.mpe_pct,
+                one.error_pct,
+                one.std_pct,
+                None if member.mpe_pct is None else max(one.below, one.above, one.below + one.above),
+                outcome,
+                reasons,
+                None if change_day is None else int(past.timeline.instants_us[past.edges[change_day]]),
+                not zone_reasons and decidable(one.std_pct, member.mpe_pct),
+                one.contributions_pct,
+            )
+        )
+    return out
+
+
+def _outcome(
+    past: History,
+    state: ZoneState,
+    i: int,
+    member: MemberSeries,
+    one: Estimate,
+    by_own_evidence: Reason | None,
+    zone_reasons: tuple[Reason, ...],
+    settings: BalanceSettings,
+) -> tuple[Outcome, tuple[Reason, ...]]:
+    if by_own_evidence is not None:
+        return Outcome.NONCONFORMING, (by_own_evidence,)
+    reasons = zone_reasons
+    if member.mpe_pct is None:
+        reasons = (*reasons, Reason("no_limit", member.no_limit))
+    if one.ratio < _FOREIGN_RATIO:
+        text = "what this meter registers does not flow through the zone's reference: a member of another zone"
+        reasons = (*reasons, Reason("foreign_member", text, {"true_over_indicated": one.ratio}))
+    if reasons:
+        return Outcome.WITHHELD, reasons
+    figures = {"error_pct": one.error_pct, "std_pct": one.std_pct, "mpe_pct": member.mpe_pct}
+    shown = f"{one.error_pct:+.2f} % ± {2 * one.std_pct:.2f} % (k = 2) against ±{member.mpe_pct:g} %"
+    if max(one.below, one.above) > settings.alarm_probability:
+        return Outcome.NONCONFORMING, (Reason("outside_limits", f"the error lies beyond its limit: {shown}", figures),)
+    if one.below + one.above >= settings.clear_probability:
+        wide = one.below > settings.clear_probability / 2 and one.above > settings.clear_probability / 2
+        code = "uncertainty_too_large" if wide else "straddles_limit"
+        return Outcome.INCONCLUSIVE, (Reason(code, f"the error may lie within or beyond its limit: {shown}", figures),)
+    doubt = _doubt(past, state, i, member, one, settings)
+    if doubt is not None:
+        return Outcome.INCONCLUSIVE, (doubt,)
+    return Outcome.CONFORMING, (Reason("within_limits", f"the error lies within its limits: {shown}", figures),)
+
+
+def _doubt(
+    past: History, state: ZoneState, i: int, member: MemberSeries, one: Estimate, settings: BalanceSettings
+) -> Reason | None:
+    """Why a meter whose estimate lies well within its limits is not said to conform all the same."""
+    information = 1 - (one.std_pct / member.prior_sd_pct) ** 2
+    if information < settings.information_min:
+        data = {"information": information, "needed": settings.information_min}
+        text = "the data say little of this meter: the verdict would rest on what was believed before"
+        return Reason("little_information", text, data)
+    x = past.timeline.customers[: past.edges[state.days], i]
+    last = x[past.edges[state.days - 1] :]
+    share = float(np.mean(last)) / float(np.mean(x)) if np.mean(x) else 0.0
+    if share < settings.last_day_share_min:
+        data = {"last_day_share": share, "needed": settings.last_day_share_min}
+        text = "the meter registered hardly anything in the last day: whether it still runs can't be told from that"
+        return Reason("little_recent_use", text, data)
+    return None
+
+
+def _stopped(past: History, state: ZoneState, settings: BalanceSettings) -> dict[int, Reason]:
+    """The meters whose silence at the end is no absence: their usual load is missing from the zone's sum."""
+    if not past.silences:
+        return {}
+    share, covariance = level(past, state, "silent")
+    end = past.edges[state.days]
+    out = {}
+    for silence, value, variance in zip(past.silences, share, np.diag(covariance), strict=True):
+        if not silence.first < end <= silence.last:
+            continue
+        sd = float(np.sqrt(variance))
+        if value - _CERTAIN * sd > settings.stopped_share_min:
+            since = int(past.timeline.instants_us[silence.first])
+            text = "the meter stands still while its usual load goes on: it is missing from the zone's sum"
+            data = {"missing_share": float(value), "std": sd, "since_us": since, "silent_h": (end - silence.first) * past.timeline.hours}
+            out[silence.meter] = Reason("stopped", text, data)
+    return out
+
+
+def _reversed(past: History, state: ZoneState, customers: Sequence[MemberSeries]) -> dict[int, Reason]:
+    """The meters whose register ran backward over the last day, by at least half of what is usual for them."""
+    x = past.timeline.customers[: past.edges[state.days]]
+    last = x[past.edges[state.days - 1] :].sum(axis=0)
+    usual = np.abs(x).sum(axis=0) / state.days
+    out = {}
+    for i, member in enumerate(customers):
+        if member.sign > 0 and last[i] < -max(_REVERSED_SHARE * usual[i], 3 * member.resolution):
+            data = {"quantity": float(last[i]), "usual": float(usual[i])}
+            out[i] = Reason("reversed_running", "the register ran backward over the last day", data)
+    return out
