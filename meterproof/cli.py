@@ -10,6 +10,7 @@ import psycopg_pool
 import typer
 
 from meterproof.commands import (
+    assess,
     check_config,
     decode,
     demo,
@@ -66,6 +67,7 @@ app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("migrate")(migrate.migrate)
 app.command("check-config")(check_config.check_config)
+app.command("assess")(assess.assess)
 app.command("decode")(decode.decode_payload)
 app.add_typer(imports.app, name="import")
 app.add_typer(quarantine.app, name="quarantine")

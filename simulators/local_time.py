@@ -110,6 +110,17 @@ def localise(local_us: NDArray[np.int64], pieces: OffsetPieces) -> Localised:
     return Localised(earlier, later, local_us >= local_end[piece], piece)
 
 
+def localise_mixed(time_us: NDArray[np.int64], utc: NDArray[np.bool_], zone: tzinfo) -> Localised:
+    """UTC of times of which those with `utc` are UTC already and the others local to the zone, shape (n,), n > 0."""
+    times = localise(time_us, offset_pieces(zone, int(time_us.min()), int(time_us.max())))
+    return Localised(
+        np.where(utc, time_us, times.earlier_us),
+        np.where(utc, time_us, times.later_us),
+        times.nonexistent & ~utc,
+        times.piece,
+    )
+
+
 def resolvable(local_us: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which local times lie in the years that are accepted at all: 1970 to 2199."""
     within: NDArray[np.bool_] = (local_us >= EARLIEST_US) & (local_us < LATEST_US)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from metrology.errors import InvalidInputError
 from metrology.quantities import micro_per_unit
 from metrology.status import ReadingStatus
-from simulators.local_time import Localised, localise, offset_pieces, parse_zone
+from simulators.local_time import localise_mixed, parse_zone
 from simulators.mapping import Mapping
 from simulators.parsing import parse_integers, parse_registers, parse_times
 from simulators.payload import DEFAULT_ROWS, Encoding, Message, Sender, encode_messages
@@ -194,15 +194,7 @@ class _Loader:
         utc = np.concatenate([np.zeros(0, dtype=np.bool_), *self.utc_parts])
         if not len(rows):
             return rows, self.rejects
-        local_us = rows["observed_us"]
-        pieces = offset_pieces(parse_zone(self.mapping.time.zone), int(local_us.min()), int(local_us.max()))
-        times = localise(local_us, pieces)
-        times = Localised(
-            np.where(utc, local_us, times.earlier_us),
-            np.where(utc, local_us, times.later_us),
-            times.nonexistent & ~utc,
-            times.piece,
-        )
+        times = localise_mixed(rows["observed_us"], utc, parse_zone(self.mapping.time.zone))
         self.rejects += [self._never(row) for row in rows[times.nonexistent]]
         rows["observed_us"] = place_rows(MeterRows(rows["meter"], times, rows["register_micro"]))
         rows["status"] |= np.where(times.ambiguous, np.int16(ReadingStatus.TIME_AMBIGUOUS), np.int16(0))

@@ -58,7 +58,7 @@ class _Readable(Protocol):
 def read_blocks(path: Path, form: FileFormat, wanted: list[str], block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     """The file's blocks in order. Raises InvalidInputError if it can't be opened, is damaged, or lacks a column."""
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
+        if is_parquet(path):
             yield from _parquet_blocks(path, wanted)
         else:
             with _open_text(path, form) as stream:
@@ -68,6 +68,35 @@ def read_blocks(path: Path, form: FileFormat, wanted: list[str], block_bytes: in
         raise InvalidInputError(f"{path}: {reason}; give a readable CSV, .gz, .zip or Parquet file") from None
     except (EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile, pa.ArrowException) as error:
         raise InvalidInputError(f"{path} is damaged or not of its kind: {error}; fetch it again") from None
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether the file is Parquet, by its name or its first bytes. Raises OSError where it can't be read."""
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return True
+    with path.open("rb") as stream:
+        return stream.read(4) == b"PAR1"
+
+
+def read_header(path: Path, form: FileFormat) -> list[str]:
+    """The names of the file's columns as they stand there, without knowing what is wanted. Raises InvalidInputError.
+
+    A CSV of nothing gives an empty list.
+    """
+    try:
+        if is_parquet(path):
+            with pq.ParquetFile(path) as file:
+                return list(file.schema_arrow.names)
+        with _open_text(path, form) as stream:
+            head = stream.read(LONGEST_LINE_BYTES).removeprefix(b"\xef\xbb\xbf")
+        line = head.partition(b"\n")[0].removesuffix(b"\r").decode(form.encoding)
+    except OSError as error:
+        raise InvalidInputError(f"{path}: {error.strerror or error}; give a readable CSV or Parquet file") from None
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{path}, line 1: is not {form.encoding}; name the file's encoding") from None
+    except (EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile, pa.ArrowException) as error:
+        raise InvalidInputError(f"{path} is damaged or not of its kind: {error}; fetch it again") from None
+    return (_split(line, form) or []) if line.strip() else []
 
 
 @contextmanager
@@ -162,8 +191,7 @@ class _CsvReader:
         odd = self._odd_lines(characters, ends)
         odd[list(undecodable)] = True
         first, self.line = self.line, self.line + len(ends)
-        plain_bytes = data if not odd.any() else characters[np.repeat(~odd, ends - starts + 1)].tobytes()
-        columns = self._plain_columns(plain_bytes)
+        columns = self._plain_columns(self._plain_bytes(data, characters, odd, ends - starts + 1))
         lines = np.flatnonzero(~odd) + first
         rejects: list[Reject] = []
         odd_rows: list[list[str]] = []
@@ -186,13 +214,49 @@ class _CsvReader:
         return Block(lines, dict(zip(self.wanted, columns, strict=True)), rejects)
 
     def _odd_lines(self, characters: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Lines that need a look of their own: not the right number of separators, a quote, a carriage return."""
+        """Lines that need a look of their own: not the right number of separators, an odd quote, a carriage return."""
         separators = np.flatnonzero(characters == ord(self.form.separator))
         counts = np.diff(np.append(0, np.searchsorted(separators, ends)))
         odd: NDArray[np.bool_] = counts != len(self.names) - 1
-        for special in {self.form.quote, "\r"} - {""}:
-            odd[np.searchsorted(ends, np.flatnonzero(characters == ord(special)))] = True
+        odd[np.searchsorted(ends, np.flatnonzero(characters == ord("\r")))] = True
+        if self.form.quote:
+            odd |= self._oddly_quoted(characters, separators, ends)
         return odd
+
+    def _oddly_quoted(
+        self, characters: NDArray[np.uint8], separators: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Lines with a quote that does more than stand around a whole field that holds neither separator nor quote."""
+        quotes = np.flatnonzero(characters == ord(self.form.quote))
+        odd = np.zeros(len(ends), dtype=np.bool_)
+        if not len(quotes):
+            return odd
+        boundary = np.isin(characters, np.frombuffer(f"{self.form.separator}\n".encode(), dtype=np.uint8))
+        opens = (quotes == 0) | boundary[np.maximum(quotes - 1, 0)]
+        closes = boundary[np.minimum(quotes + 1, len(characters) - 1)]
+        line = np.searchsorted(ends, quotes)
+        number = np.arange(len(quotes)) - np.searchsorted(line, line)  # of the quote within its line
+        even = number % 2 == 0
+        wrong = (opens == closes) | (opens != even)
+        # The partner of an opening quote is the next one: in the same line, and with no separator between.
+        following = np.append(quotes[1:], quotes[-1])
+        same_line = np.append(line[1:] == line[:-1], False)
+        passed = np.searchsorted(separators, following) - np.searchsorted(separators, quotes)
+        wrong |= even & (~same_line | (passed != 0))
+        odd[line[wrong]] = True
+        return odd
+
+    def _plain_bytes(
+        self, data: bytes, characters: NDArray[np.uint8], odd: NDArray[np.bool_], lengths: NDArray[np.int64]
+    ) -> bytes:
+        """The lines that are not odd, without the quotes around their fields."""
+        quoted = bool(self.form.quote) and self.form.quote.encode() in data
+        if not odd.any() and not quoted:
+            return data
+        kept = np.repeat(~odd, lengths)
+        if quoted:
+            kept &= characters != ord(self.form.quote)
+        return characters[kept].tobytes()
 
     def _plain_columns(self, data: bytes) -> list[pa.Array]:
         if not data:

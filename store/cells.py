@@ -31,10 +31,10 @@ _UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\
 
 
 class Problems:
-    """The faults found in a file: the first ones, and how many there are."""
+    """The faults found in a file: the first ones, and how many there are. `refused`: what they lead to."""
 
-    def __init__(self, source: str) -> None:
-        self.source, self.total = source, 0
+    def __init__(self, source: str, refused: str = "nothing was imported") -> None:
+        self.source, self.refused, self.total = source, refused, 0
         self._found: list[tuple[int, str]] = []
 
     def add(self, line: int, column: str, value: object, expected: str) -> None:
@@ -44,10 +44,15 @@ class Problems:
             shown = shown_value(str(value)) if value != "" else "empty"
             self._found.append((line, f"line {line}, column {column}: {shown}; expected {expected}"))
 
+    @property
+    def first(self) -> tuple[str, ...]:
+        """The first faults, by line."""
+        return tuple(text for _, text in sorted(self._found))
+
     def refuse_if_any(self) -> None:
         """Raises ImportRefusedError with the faults, if there are any."""
         if self.total:
-            raise ImportRefusedError(self.source, [text for _, text in sorted(self._found)], self.total)
+            raise ImportRefusedError(self.source, list(self.first), self.total, self.refused)
 
 
 def shown_value(text: str) -> str:

@@ -17,15 +17,15 @@ class MigrationError(StoreError):
 
 
 class ImportRefusedError(InvalidInputError):
-    """A file was refused as a whole; nothing of it was imported.
+    """A file was refused as a whole; nothing of it was used, which `refused` says.
 
     `problems` holds the first faults found, each naming line, column, value and what was expected; `total` counts all.
     """
 
     title = "Import refused"
 
-    def __init__(self, source: str, problems: list[str], total: int) -> None:
+    def __init__(self, source: str, problems: list[str], total: int, refused: str = "nothing was imported") -> None:
         self.source, self.problems, self.total = source, tuple(problems), total
         count = "1 fault" if total == 1 else f"{total} faults"
         more = [f"... and {total - len(problems)} more"] if total > len(problems) else []
-        super().__init__("\n  ".join([f"{source}: nothing was imported, {count}:", *problems, *more]))
+        super().__init__("\n  ".join([f"{source}: {refused}, {count}:", *problems, *more]))

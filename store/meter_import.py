@@ -36,8 +36,8 @@ _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
-class _Plan:
-    """The changes that a meters file asks for."""
+class MetersPlan:
+    """The changes that a meters file asks for; those of places and zones are in the state's timelines."""
 
     new_meters: dict[str, MeterRow]
     changed_meters: dict[str, dict[str, Any]]  # the changed attributes by serial
@@ -55,10 +55,9 @@ def import_meters(connection: Connection, table: Table, *, utility: str, time_zo
     check_utility(utility)
     problems = Problems(table.source)
     rows, ignored = parse_meter_rows(table, read_zone(time_zone), problems)
-    _refuse_disagreement(rows, problems)
     lock_registry(connection)
     state = load_state(connection, utility)
-    plan = _plan(rows, state, problems)
+    plan = plan_meters(rows, state, problems)
     problems.refuse_if_any()
 
     utility_id = ensure_utility(connection, state, utility)
@@ -107,8 +106,13 @@ def _refuse_disagreement(rows: Sequence[MeterRow], problems: Problems) -> None:
         places.setdefault(stay, row.line)
 
 
-def _plan(rows: Sequence[MeterRow], state: RegistryState, problems: Problems) -> _Plan:
-    plan = _Plan({}, {}, {})
+def plan_meters(rows: Sequence[MeterRow], state: RegistryState, problems: Problems) -> MetersPlan:
+    """What the rows change of the registry; the state's timelines are brought up to date. Pure.
+
+    Rows that contradict each other or the state are noted in `problems`.
+    """
+    _refuse_disagreement(rows, problems)
+    plan = MetersPlan({}, {}, {})
     for row in rows:
         known = state.meters.get(row.serial)
         if known is None:
@@ -126,7 +130,7 @@ def _plan(rows: Sequence[MeterRow], state: RegistryState, problems: Problems) ->
     return plan
 
 
-def _place(row: MeterRow, state: RegistryState, plan: _Plan, problems: Problems) -> None:
+def _place(row: MeterRow, state: RegistryState, plan: MetersPlan, problems: Problems) -> None:
     placement = row.placement
     assert placement is not None
     try:
@@ -143,7 +147,7 @@ def _place(row: MeterRow, state: RegistryState, plan: _Plan, problems: Problems)
         problems.add(row.line, error.column, "" if value is None else value.isoformat(), str(error))
 
 
-def _check_registers(row: MeterRow, stay: Stay, state: RegistryState, plan: _Plan, problems: Problems) -> None:
+def _check_registers(row: MeterRow, stay: Stay, state: RegistryState, plan: MetersPlan, problems: Problems) -> None:
     """A register lies below the value at which its meter begins anew: this one's, or the one's before it."""
     placement = row.placement
     assert placement is not None
@@ -163,7 +167,7 @@ def _check_registers(row: MeterRow, stay: Stay, state: RegistryState, plan: _Pla
             )
 
 
-def _modulus(serial: str, state: RegistryState, plan: _Plan) -> int | None:
+def _modulus(serial: str, state: RegistryState, plan: MetersPlan) -> int | None:
     name = "register_modulus_micro"
     new, known = plan.new_meters.get(serial), state.meters.get(serial, {})
     attributes = new.attributes if new is not None else {**known, **plan.changed_meters.get(serial, {})}
@@ -171,7 +175,7 @@ def _modulus(serial: str, state: RegistryState, plan: _Plan) -> int | None:
     return value
 
 
-def _changed_serials(state: RegistryState, plan: _Plan) -> set[str]:
+def _changed_serials(state: RegistryState, plan: MetersPlan) -> set[str]:
     """Registered meters of which anything changed: attributes, place, or their place's zone."""
     moved = {(membership.service_point, membership.medium) for membership in state.memberships.touched()}
     serials = {stay.serial for stay in state.installations.touched()} | plan.changed_meters.keys()
@@ -181,7 +185,7 @@ def _changed_serials(state: RegistryState, plan: _Plan) -> set[str]:
     return serials - plan.new_meters.keys()
 
 
-def _former_values(state: RegistryState, plan: _Plan, utility: str) -> list[tuple[str, str, dict[str, Any]]]:
+def _former_values(state: RegistryState, plan: MetersPlan, utility: str) -> list[tuple[str, str, dict[str, Any]]]:
     """Entries of the audit log for what was changed: its former and its new values."""
     entries: list[tuple[str, str, dict[str, Any]]] = []
     for serial, after in plan.changed_meters.items():
@@ -206,7 +210,7 @@ def _former_values(state: RegistryState, plan: _Plan, utility: str) -> list[tupl
     return entries
 
 
-def _write_meters(connection: Connection, utility_id: int, plan: _Plan) -> None:
+def _write_meters(connection: Connection, utility_id: int, plan: MetersPlan) -> None:
     new = list(plan.new_meters.values())
     if new:
         names = tuple(new[0].attributes)

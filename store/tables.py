@@ -53,7 +53,7 @@ def read_table(path: Path, encoding: str | None = None) -> Table:
 
 def parse_csv(text: str, source: str) -> Table:
     """The table of a CSV text, checked as `read_table` says."""
-    separator = _separator(text)
+    separator = separator_of(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     records = _records(reader, source)
     try:
@@ -88,7 +88,7 @@ def _records(reader: Any, source: str) -> Iterator[tuple[int, list[str]]]:
             yield line, cells
 
 
-def _separator(text: str) -> str:
+def separator_of(text: str) -> str:
     """The separator that occurs most in the first line with content, outside of quotes."""
     line = next((line for line in text.splitlines() if line.strip()), "")
     if line.lower().startswith("sep=") and len(line) > 4:

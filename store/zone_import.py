@@ -19,7 +19,9 @@ KNOWN: Final = (*REQUIRED, "parent", "interval_s", "reference_uncertainty_pct")
 
 
 @dataclass(slots=True)
-class _ZoneRow:
+class ZoneRow:
+    """A row of a zones file; None: the file does not say."""
+
     line: int
     code: str
     medium: str
@@ -38,11 +40,9 @@ def import_zones(connection: Connection, table: Table, *, utility: str, actor: s
     check_utility(utility)
     problems = Problems(table.source)
     ignored = check_columns(table, REQUIRED, KNOWN)
-    rows = _parse(table, problems)
     lock_registry(connection)
     state = load_state(connection, utility)
-    _check_media(rows, state, problems)
-    _check_parents(rows, state, problems)
+    rows = parse_zone_rows(table, state, problems)
     problems.refuse_if_any()
 
     utility_id = ensure_utility(connection, state, utility)
@@ -62,14 +62,22 @@ def import_zones(connection: Connection, table: Table, *, utility: str, actor: s
     return summary
 
 
-def _parse(table: Table, problems: Problems) -> list[_ZoneRow]:
+def parse_zone_rows(table: Table, state: RegistryState, problems: Problems) -> list[ZoneRow]:
+    """The rows of a zones file, checked by themselves and against the zones of the state; faults are noted. Pure."""
+    rows = _parse(table, problems)
+    _check_media(rows, state, problems)
+    _check_parents(rows, state, problems)
+    return rows
+
+
+def _parse(table: Table, problems: Problems) -> list[ZoneRow]:
     reader, lines, rows = RowReader(table, problems), dict[str, int](), []
     has_parent = "parent" in table.columns
     for raw in table.rows:
         reader.start(raw)
         code = reader.name("zone", required=True, in_address=True)
         uncertainty = reader.positive("reference_uncertainty_pct", or_zero=True)
-        row = _ZoneRow(
+        row = ZoneRow(
             line=raw.line,
             code=code,
             medium=reader.choice("medium", tuple(Medium)),
@@ -83,7 +91,7 @@ def _parse(table: Table, problems: Problems) -> list[_ZoneRow]:
     return rows
 
 
-def _check_media(rows: list[_ZoneRow], state: RegistryState, problems: Problems) -> None:
+def _check_media(rows: list[ZoneRow], state: RegistryState, problems: Problems) -> None:
     media = {code: zone["medium"] for code, zone in state.zones.items()} | {row.code: row.medium for row in rows}
     for row in rows:
         known = state.zones.get(row.code)
@@ -95,7 +103,7 @@ def _check_media(rows: list[_ZoneRow], state: RegistryState, problems: Problems)
             problems.add(row.line, "parent", row.parent, f"a zone of {row.medium}; this one is of {media[row.parent]}")
 
 
-def _check_parents(rows: list[_ZoneRow], state: RegistryState, problems: Problems) -> None:
+def _check_parents(rows: list[ZoneRow], state: RegistryState, problems: Problems) -> None:
     """Zones lie inside each other without a circle."""
     codes = {zone["zone_id"]: code for code, zone in state.zones.items()}
     parents = {code: codes.get(zone["parent_zone_id"], "") for code, zone in state.zones.items()}
@@ -110,7 +118,7 @@ def _check_parents(rows: list[_ZoneRow], state: RegistryState, problems: Problem
             )
 
 
-def _changes(rows: list[_ZoneRow], state: RegistryState) -> dict[str, dict[str, Any]]:
+def _changes(rows: list[ZoneRow], state: RegistryState) -> dict[str, dict[str, Any]]:
     """Former and new values of the registered zones that change, by code."""
     ids = {zone["zone_id"]: code for code, zone in state.zones.items()}
     changes = {}
@@ -129,7 +137,7 @@ def _changes(rows: list[_ZoneRow], state: RegistryState) -> dict[str, dict[str, 
     return changes
 
 
-def _write(connection: Connection, utility_id: int, rows: list[_ZoneRow]) -> None:
+def _write(connection: Connection, utility_id: int, rows: list[ZoneRow]) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into zone (utility_id, code, medium) values (%s, %s, %s) on conflict do nothing",

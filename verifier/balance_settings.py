@@ -78,6 +78,11 @@ class BalanceSettings(BaseModel):
     )
     prior_sd_water_pct: Percent = Field(default=1.5, description="The same for water meters [%].")
     prior_sd_gas_pct: Percent = Field(default=1.0, description="The same for gas meters [%].")
+    reference_uncertainty_pct: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=0.3,
+        description="Standard uncertainty of a reference's constant error in `assess`, for zones whose file states"
+        " none; registered zones have their own [%].",
+    )
     std_floor_pct: Percent = Field(
         default=0.25,
         description="Least standard uncertainty, for what the model leaves out (own load's losses, load dependence,"

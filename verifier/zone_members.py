@@ -1,32 +1,27 @@
 """The meters of a zone as series of accepted totals, from the registry and the readings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import psycopg
-from numpy.typing import NDArray
 
 from metrology.errors import MeterproofError
 from metrology.quantities import MICRO, Medium
 from store.assessments import child_zones, expired_standards
-from store.meter_facts import MeterRecord, load_meter_records
+from store.meter_facts import load_meter_records
 from store.readings import read_conflicts, read_meter_readings
 from store.registry import Meter, Zone, ZoneMember, load_meters
 from store.times import to_datetime
-from verifier.arrays import Structured, new_states
-from verifier.facts import join, one_meter
+from verifier.accepted import Series, accepted_totals
 from verifier.limits import running_limit_pct
 from verifier.resume import followed_and_placeable
-from verifier.sequences import one_valued
 from verifier.settings import VerifierSettings
-from verifier.steps import check_steps
-from verifier.zone_window import DAY_US, MemberSeries
+from verifier.zone_window import MemberSeries
 
 Connection = psycopg.Connection[Any]
-Series = Mapping[int, tuple[NDArray[np.int64], NDArray[np.float64]]]  # by meter: times [us], totals [base unit]
 
 
 @dataclass(frozen=True)
@@ -48,17 +43,28 @@ class ZoneMeters:
 
 
 def load_zone_meters(connection: Connection, zone: Zone) -> ZoneMeters:
-    """The zone's participants. Check meters are left out: they measure what another meter measures already."""
-    children = child_zones(connection, zone.zone_id)
-    taking_part = tuple(
+    """The zone's participants, see `zone_meters`."""
+    members = taking_part(zone, child_zones(connection, zone.zone_id))
+    return zone_meters(zone, members, load_meters(connection, sorted({m.installation.meter_id for m in members})))
+
+
+def taking_part(zone: Zone, children: Collection[int]) -> tuple[ZoneMember, ...]:
+    """The zone's own customers and references, and the references of its `children`, the zones directly inside. Pure.
+
+    Check meters are left out: they measure what another meter measures already.
+    """
+    return tuple(
         m
         for m in zone.members
         if (m.zone_id == zone.zone_id and m.installation.role in ("customer", "reference"))
         or (m.zone_id in children and m.installation.role == "reference")
     )
-    meters = load_meters(connection, sorted({m.installation.meter_id for m in taking_part}))
+
+
+def zone_meters(zone: Zone, members: Sequence[ZoneMember], meters: Sequence[Meter]) -> ZoneMeters:
+    """The members whose meters measure the zone's medium. Pure."""
     right = {meter.meter_id: meter for meter in meters if meter.medium == zone.medium}
-    return ZoneMeters(zone, tuple(m for m in taking_part if m.installation.meter_id in right), right)
+    return ZoneMeters(zone, tuple(m for m in members if m.installation.meter_id in right), right)
 
 
 def load_series(
@@ -73,29 +79,6 @@ def load_series(
     held = np.concatenate([stored, read_conflicts(connection, ids, start_us, end_us)])
     held = followed_and_placeable(connection, held, last_seq, settings.steps)
     return accepted_totals(held, load_meter_records(connection, ids), settings)
-
-
-def accepted_totals(readings: Structured, records: Sequence[MeterRecord], settings: VerifierSettings) -> Series:
-    """Times and accepted totals of readings (READING, any order, conflicting values among them). Pure.
-
-    Glitches are left out, rollovers unwound and resets bridged by the same checks that make the findings. `records`
-    ascend by meter_id; meters without a reading are left out.
-    """
-    ordered = one_valued(readings).readings
-    there = np.unique(ordered["meter_id"])
-    records = [record for record in records if np.isin(record.meter_id, there)]
-    if not records:
-        return {}
-    facts = join([one_meter(record, settings) for record in records])
-    pos = np.searchsorted(there, ordered["meter_id"])
-    checked = check_steps(new_states(there), ordered, pos, facts, settings.steps, DAY_US)
-    points = checked.sequence.points
-    out = {}
-    for i, meter_id in enumerate(there):
-        rows = np.arange(checked.sequence.first[i], checked.sequence.last[i] + 1)
-        rows = rows[checked.usable[rows]]
-        out[int(meter_id)] = (points["observed_us"][rows], checked.total_micro[rows] / MICRO)
-    return out
 
 
 def member_series(

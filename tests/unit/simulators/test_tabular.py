@@ -1,3 +1,4 @@
+import csv
 import gzip
 import zipfile
 from pathlib import Path
@@ -123,5 +124,19 @@ def test_every_line_is_either_a_row_or_a_reject(tmp_path_factory, texts: list[st
     numbers = sorted([*rows, *(r.line for r in rejects)])
     assert numbers == list(range(2, len(texts) + 2))
     for number, text in enumerate(texts, 2):
-        if '"' not in text and number in rows:
-            assert rows[number] == tuple(text.removesuffix("\r").split(";"))
+        plain = text.removesuffix("\r")
+        if number in rows:
+            expected = plain.split(";") if '"' not in plain else next(csv.reader([plain], delimiter=";", strict=True))
+            assert rows[number] == tuple(expected)
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.text(st.sampled_from('ab;" é1'), max_size=5), min_size=3, max_size=3), max_size=20))
+def test_whole_fields_in_quotes_are_read_as_csv_says(tmp_path_factory, fields: list[list[str]]) -> None:
+    path = tmp_path_factory.mktemp("quoted") / "r.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter=";", quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerows([["x", "y", "z"], *fields])
+    rows, rejects = read(path, FileFormat(separator=";"), ["x", "y", "z"])
+    assert not rejects
+    assert list(rows.values()) == [tuple(one) for one in fields]

@@ -1,0 +1,142 @@
+"""`meterproof assess`: judge the meters of files of readings, without a database or a broker."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from meterproof.console import err, out, print_figures, print_json
+from meterproof.offline.inputs import Inputs, read_inputs
+from meterproof.offline.output import as_row, check_output, outcome_counts, write_verdicts
+from meterproof.offline.readings_file import ReadingOptions
+from meterproof.settings import Settings
+from meterproof.version import software_version
+from metrology.errors import InvalidInputError
+from verifier.accepted import step_results
+from verifier.follower import settings_digest
+from verifier.offline import MeterVerdict, ZoneVerdict, judge_zone, last_zones, meters_of_no_zone, zone_files
+from verifier.settings import VerifierSettings
+
+_ENCODINGS = ("utf-8", "latin-1", "cp1252", "gb18030")
+_SHOWN = 5  # unknown meters and skipped rows that are named
+
+
+def assess(
+    context: typer.Context,
+    readings: Annotated[Path, typer.Option("--readings", help="CSV or Parquet: meter, observed_at, register.")],
+    meters: Annotated[Path, typer.Option("--meters", help="CSV or Parquet: meter, zone, role, medium, ...")],
+    output: Annotated[Path, typer.Option("--out", "-o", help="Where to write, a row a meter: .csv or .parquet.")],
+    zones: Annotated[Path | None, typer.Option("--zones", help="zone, medium, parent, interval_s, ...")] = None,
+    time_zone: Annotated[str, typer.Option(help="Zone of times without an offset, e.g. Asia/Shanghai.")] = "",
+    encoding: Annotated[str, typer.Option(help="Encoding of CSV files, e.g. gb18030.")] = "utf-8",
+    skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Count rows that can't be read.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Judge the meters of files offline. Exit 0: judged, whatever the outcomes; 2: an input can't be used."""
+    settings: Settings = context.obj
+    check_output(output, [one for one in (readings, meters, zones) if one is not None])
+    options = ReadingOptions(time_zone, _encoding(encoding), skip_bad_rows)
+    with _bars() as bars:
+        task = bars.add_task("lines read", total=None)
+        given = read_inputs(
+            readings, meters, zones, options, settings.verifier, lambda done: bars.update(task, completed=done)
+        )
+        bars.update(task, total=max(given.readings.lines, 1))
+        judged = _judge(given, settings.verifier, bars)
+    verdicts = [one for zone in judged for one in zone.meters] + meters_of_no_zone(given.registry)
+    write_verdicts(output, verdicts)
+    if as_json:
+        print_json(_summary(given, judged, verdicts, settings.verifier) | {"meters": [as_row(one) for one in verdicts]})
+        return
+    _warn(given)
+    print_figures(f"{readings.name}: {len(verdicts)} meters", _figures(given, judged, verdicts))
+    out.print(f"written to {output}", markup=False)
+
+
+def _judge(given: Inputs, settings: VerifierSettings, bars: Progress) -> list[ZoneVerdict]:
+    steps = step_results(given.readings.rows, given.registry.records, settings)
+    at = last_zones(given.registry)
+    judged = []
+    for zone in zone_files(given.registry, steps, {}, ()):
+        task = bars.add_task(f"days of {zone.zone.zone.code}", total=None)
+        verdict = judge_zone(
+            zone,
+            settings,
+            lambda done, of, task=task: bars.update(task, completed=done, total=of),  # type: ignore[misc]
+        )
+        bars.update(task, visible=False)
+        judged.append(verdict.of_meters({i for i, zone_id in at.items() if zone_id == zone.zone.zone.zone_id}))
+    return judged
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    """Bars on standard error; nothing where it is no terminal."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
+        yield bars
+
+
+def _encoding(name: str) -> Any:
+    if name not in _ENCODINGS:
+        raise InvalidInputError(f"--encoding {name!r} is unknown; use one of {', '.join(_ENCODINGS)}")
+    return name
+
+
+def _warn(given: Inputs) -> None:
+    held = given.readings
+    if held.unknown:
+        named = ", ".join(list(held.unknown)[:_SHOWN])
+        rows = sum(held.unknown.values())
+        text = f"{rows:,} rows of {len(held.unknown):,} meters that the meters file does not name are left out: {named}"
+        err.print(text + (", ..." if len(held.unknown) > _SHOWN else ""), style="yellow", markup=False)
+    for fault in held.faults[:_SHOWN]:
+        err.print(f"skipped: {fault}", style="yellow", markup=False)
+    if held.skipped > _SHOWN:
+        err.print(f"... and {held.skipped - _SHOWN:,} more rows skipped", style="yellow", markup=False)
+
+
+def _figures(given: Inputs, judged: list[ZoneVerdict], verdicts: list[MeterVerdict]) -> dict[str, Any]:
+    held = given.readings
+    figures: dict[str, Any] = {"lines read": held.lines, "readings used": len(held.rows)}
+    optional = {
+        "bad rows skipped": held.skipped,
+        "rows of unknown meters": sum(held.unknown.values()),
+        "rows placed by rule in an hour that occurs twice": held.by_rule,
+    }
+    figures |= {name: count for name, count in optional.items() if count}
+    ignored = (*held.ignored_columns, *given.registry.ignored_columns)
+    figures |= {"columns without meaning here": ", ".join(ignored)} if ignored else {}
+    figures |= given.notes
+    figures |= {"zones": len(judged), "days assessed": sum(zone.days for zone in judged)}
+    return figures | outcome_counts(verdicts)
+
+
+def _summary(
+    given: Inputs, judged: list[ZoneVerdict], verdicts: list[MeterVerdict], settings: VerifierSettings
+) -> dict[str, Any]:
+    held = given.readings
+    return {
+        "software_version": software_version(),
+        "settings_digest": settings_digest(settings)[0],
+        "lines": held.lines,
+        "readings": len(held.rows),
+        "skipped": held.skipped,
+        "unknown_meters": dict(held.unknown),
+        "placed_by_rule": held.by_rule,
+        "notes": given.notes,
+        "zones": [
+            {
+                "zone": one.zone.code,
+                "medium": one.zone.medium,
+                "interval_s": one.zone.interval_s,
+                "reference_uncertainty_pct": one.zone.reference_uncertainty_pct,
+                "days": one.days,
+            }
+            for one in judged
+        ],
+        "outcomes": outcome_counts(verdicts),
+    }

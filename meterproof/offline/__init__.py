@@ -1,0 +1,1 @@
+"""Assessing files without a database: reading them, the evidence beside them, and what is written."""

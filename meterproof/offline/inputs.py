@@ -1,0 +1,75 @@
+"""Everything that an assessment of files reads, in the order in which faults are best told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from meterproof.offline.readings_file import FileReadings, ReadingOptions, read_readings
+from store.file_registry import USUAL_CLASS, FileRegistry, read_registry
+from store.tables import read_table
+from verifier.inference import resolution_micro, usual_interval_s
+from verifier.settings import VerifierSettings
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the files hold; `notes` say what was taken because they leave it open, for the summary."""
+
+    registry: FileRegistry
+    readings: FileReadings
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+def read_inputs(
+    readings: Path,
+    meters: Path,
+    zones: Path | None,
+    options: ReadingOptions,
+    settings: VerifierSettings,
+    on_lines: Callable[[int], None],
+) -> Inputs:
+    """Reads the registry, then the readings. Raises InvalidInputError naming file, place, value and remedy."""
+    encoding = None if options.encoding == "utf-8" else options.encoding
+    zone_table = None if zones is None else read_table(zones, encoding)
+    registry = read_registry(
+        read_table(meters, encoding),
+        zone_table,
+        time_zone=options.time_zone or "UTC",
+        reference_uncertainty_pct=settings.balance.reference_uncertainty_pct,
+    )
+    held = read_readings(readings, {meter.serial: meter for meter in registry.meters}, options, on_lines)
+    return _completed(registry, held)
+
+
+def _completed(registry: FileRegistry, held: FileReadings) -> Inputs:
+    """The registry with resolutions and intervals that the files leave open told from the readings."""
+    order = np.lexsort((held.rows["observed_us"], held.rows["meter_id"]))
+    ids, starts = np.unique(held.rows["meter_id"][order], return_index=True)
+    parts = dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
+    registers, times = held.rows["register_micro"], held.rows["observed_us"]
+    resolutions = {i: resolution_micro(registers[parts[i]]) for i in registry.no_resolution if i in parts}
+    intervals, told = {}, []
+    for zone in registry.zones:
+        if zone.zone_id in registry.no_interval:
+            members = {m.installation.meter_id for m in zone.members if m.installation.role != "check"}
+            usual = usual_interval_s(times[parts[i]] for i in sorted(members) if i in parts)
+            intervals[zone.zone_id] = usual or zone.interval_s
+            told.append(f"{zone.code}: {intervals[zone.zone_id]} s")
+    notes = {}
+    if told:
+        notes["interval told from the readings"] = _few(told)
+    if registry.no_resolution:
+        notes["resolution told from the readings"] = f"{len(registry.no_resolution)} meters"
+    judged = {r.meter_id for r in registry.records if any(place.role == "customer" for place in r.installations)}
+    for medium, usual_class in USUAL_CLASS.items():
+        count = sum(registry.meters[i].medium == medium for i in registry.no_class & judged)
+        if count:
+            notes[f"accuracy class taken as {usual_class} ({medium})"] = f"{count} meters"
+    return Inputs(registry.completed(resolutions, intervals), held, notes)
+
+
+def _few(texts: list[str], shown: int = 5) -> str:
+    more = f" and {len(texts) - shown} more" if len(texts) > shown else ""
+    return ", ".join(texts[:shown]) + more
