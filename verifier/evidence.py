@@ -1,16 +1,13 @@
 """What may stand beside a zone's readings: comparisons of meters with standards, its network, its conditions. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from store.registry import Meter, Zone, ZoneMember
 from verifier.accepted import Series
-
-_US = 1e6
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Comparison:
     end_us: int
     error_pct: float
     std_pct: float
-    kind: Literal["check_meter", "site_test"]
+    kind: str  # check_meter or site_test
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class SideInformation:
     """
 
     resistance_ohm: NDArray[np.float64] | None = None
-    conditions_us: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    conditions_us: NDArray[np.int64] | None = None
     pressure_m: NDArray[np.float64] | None = None
     temperature_degc: NDArray[np.float64] | None = None
     atmospheric_hpa: NDArray[np.float64] | None = None

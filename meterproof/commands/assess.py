@@ -9,7 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from meterproof.console import err, out, print_figures, print_json
-from meterproof.offline.inputs import Inputs, read_inputs
+from meterproof.offline.inputs import Files, Inputs, read_inputs
 from meterproof.offline.output import as_row, check_output, outcome_counts, write_verdicts
 from meterproof.offline.readings_file import ReadingOptions
 from meterproof.settings import Settings
@@ -30,6 +30,12 @@ def assess(
     meters: Annotated[Path, typer.Option("--meters", help="CSV or Parquet: meter, zone, role, medium, ...")],
     output: Annotated[Path, typer.Option("--out", "-o", help="Where to write, a row a meter: .csv or .parquet.")],
     zones: Annotated[Path | None, typer.Option("--zones", help="zone, medium, parent, interval_s, ...")] = None,
+    side: Annotated[
+        Path | None, typer.Option("--side", help="Folder with a folder a zone: resistance_ohm.npy, conditions.csv.")
+    ] = None,
+    site_tests: Annotated[
+        Path | None, typer.Option("--site-tests", help="meter, tested_at, error_pct, std_pct.")
+    ] = None,
     time_zone: Annotated[str, typer.Option(help="Zone of times without an offset, e.g. Asia/Shanghai.")] = "",
     encoding: Annotated[str, typer.Option(help="Encoding of CSV files, e.g. gb18030.")] = "utf-8",
     skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Count rows that can't be read.")] = False,
@@ -37,13 +43,12 @@ def assess(
 ) -> None:
     """Judge the meters of files offline. Exit 0: judged, whatever the outcomes; 2: an input can't be used."""
     settings: Settings = context.obj
-    check_output(output, [one for one in (readings, meters, zones) if one is not None])
+    files = Files(readings, meters, zones, side, site_tests)
+    check_output(output, [one for one in (readings, meters, zones, site_tests) if one is not None])
     options = ReadingOptions(time_zone, _encoding(encoding), skip_bad_rows)
     with _bars() as bars:
         task = bars.add_task("lines read", total=None)
-        given = read_inputs(
-            readings, meters, zones, options, settings.verifier, lambda done: bars.update(task, completed=done)
-        )
+        given = read_inputs(files, options, settings.verifier, lambda done: bars.update(task, completed=done))
         bars.update(task, total=max(given.readings.lines, 1))
         judged = _judge(given, settings.verifier, bars)
     verdicts = [one for zone in judged for one in zone.meters] + meters_of_no_zone(given.registry)
@@ -51,7 +56,7 @@ def assess(
     if as_json:
         print_json(_summary(given, judged, verdicts, settings.verifier) | {"meters": [as_row(one) for one in verdicts]})
         return
-    _warn(given)
+    _warn(given, files)
     print_figures(f"{readings.name}: {len(verdicts)} meters", _figures(given, judged, verdicts))
     out.print(f"written to {output}", markup=False)
 
@@ -60,7 +65,7 @@ def _judge(given: Inputs, settings: VerifierSettings, bars: Progress) -> list[Zo
     steps = step_results(given.readings.rows, given.registry.records, settings)
     at = last_zones(given.registry)
     judged = []
-    for zone in zone_files(given.registry, steps, {}, ()):
+    for zone in zone_files(given.registry, steps, given.side, given.site_tests):
         task = bars.add_task(f"days of {zone.zone.zone.code}", total=None)
         verdict = judge_zone(
             zone,
@@ -86,8 +91,11 @@ def _encoding(name: str) -> Any:
     return name
 
 
-def _warn(given: Inputs) -> None:
+def _warn(given: Inputs, files: Files) -> None:
     held = given.readings
+    if files.side is not None:
+        named = ", ".join(zone.code for zone in given.registry.zones if zone.zone_id in given.side)
+        err.print(f"--side: checked for {named}; the estimator of this version does not use it", style="yellow")
     if held.unknown:
         named = ", ".join(list(held.unknown)[:_SHOWN])
         rows = sum(held.unknown.values())

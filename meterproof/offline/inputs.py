@@ -1,14 +1,17 @@
 """Everything that an assessment of files reads, in the order in which faults are best told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from meterproof.offline.readings_file import FileReadings, ReadingOptions, read_readings
+from meterproof.offline.side_files import read_side
+from meterproof.offline.site_tests import read_site_tests
 from store.file_registry import USUAL_CLASS, FileRegistry, read_registry
 from store.tables import read_table
+from verifier.evidence import Comparison, SideInformation
 from verifier.inference import resolution_micro, usual_interval_s
 from verifier.settings import VerifierSettings
 
@@ -19,32 +22,49 @@ class Inputs:
 
     registry: FileRegistry
     readings: FileReadings
+    side: Mapping[int, SideInformation]
+    site_tests: Sequence[Comparison]
     notes: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Files:
+    """The files that are given."""
+
+    readings: Path
+    meters: Path
+    zones: Path | None = None
+    side: Path | None = None
+    site_tests: Path | None = None
+
+
 def read_inputs(
-    readings: Path,
-    meters: Path,
-    zones: Path | None,
-    options: ReadingOptions,
-    settings: VerifierSettings,
-    on_lines: Callable[[int], None],
+    files: Files, options: ReadingOptions, settings: VerifierSettings, on_lines: Callable[[int], None]
 ) -> Inputs:
-    """Reads the registry, then the readings. Raises InvalidInputError naming file, place, value and remedy."""
+    """Reads the registry, what stands beside it, then the readings.
+
+    Raises InvalidInputError naming file, place, value and remedy.
+    """
     encoding = None if options.encoding == "utf-8" else options.encoding
-    zone_table = None if zones is None else read_table(zones, encoding)
+    zone_table = None if files.zones is None else read_table(files.zones, encoding)
     registry = read_registry(
-        read_table(meters, encoding),
+        read_table(files.meters, encoding),
         zone_table,
         time_zone=options.time_zone or "UTC",
         reference_uncertainty_pct=settings.balance.reference_uncertainty_pct,
     )
-    held = read_readings(readings, {meter.serial: meter for meter in registry.meters}, options, on_lines)
-    return _completed(registry, held)
+    meters = {meter.serial: meter for meter in registry.meters}
+    tests: list[Comparison] = []
+    if files.site_tests is not None:
+        tests = read_site_tests(files.site_tests, meters, options.time_zone, encoding)
+    side = {} if files.side is None else read_side(files.side, registry, options.time_zone)
+    held = read_readings(files.readings, meters, options, on_lines)
+    completed, notes = _completed(registry, held)
+    return Inputs(completed, held, side, tests, notes)
 
 
-def _completed(registry: FileRegistry, held: FileReadings) -> Inputs:
-    """The registry with resolutions and intervals that the files leave open told from the readings."""
+def _completed(registry: FileRegistry, held: FileReadings) -> tuple[FileRegistry, dict[str, str]]:
+    """The registry with resolutions and intervals that the files leave open told from the readings, and the notes."""
     order = np.lexsort((held.rows["observed_us"], held.rows["meter_id"]))
     ids, starts = np.unique(held.rows["meter_id"][order], return_index=True)
     parts = dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
@@ -67,7 +87,7 @@ def _completed(registry: FileRegistry, held: FileReadings) -> Inputs:
         count = sum(registry.meters[i].medium == medium for i in registry.no_class & judged)
         if count:
             notes[f"accuracy class taken as {usual_class} ({medium})"] = f"{count} meters"
-    return Inputs(registry.completed(resolutions, intervals), held, notes)
+    return registry.completed(resolutions, intervals), notes
 
 
 def _few(texts: list[str], shown: int = 5) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from meterproof.offline.times import parse_observed_at, to_utc
+from meterproof.offline.times import TIME_EXPECTED, ZONE_EXPECTED, parse_observed_at, to_utc
 from metrology.errors import InvalidInputError
 from metrology.quantities import Medium, micro_per_unit
 from metrology.status import ReadingStatus
@@ -28,7 +28,6 @@ from store.tables import Table, separator_of
 REQUIRED: Final = ("meter", "observed_at", "register")
 KNOWN: Final = (*REQUIRED, "unit", "status")
 _MAX_STATUS: Final = 2**15 - 1
-_ZONE_EXPECTED: Final = "a time with its offset (Z, +08:00), or --time-zone NAME for local times"
 
 
 @dataclass(frozen=True)
@@ -124,9 +123,9 @@ class _Reader:
         good = _Good(block, self.columns, self._problems)
         meter = self._meter_of(column["meter"], good)
         times = parse_observed_at(column["observed_at"])
-        good.need(~times.bad, "observed_at", "a time as YYYY-MM-DDThh:mm:ss with Z or +hh:mm, from 1970 to 2199")
+        good.need(~times.bad, "observed_at", TIME_EXPECTED)
         if not self._options.time_zone:
-            good.need(times.utc, "observed_at", _ZONE_EXPECTED)
+            good.need(times.utc, "observed_at", ZONE_EXPECTED)
         register = self._registers(column, meter, good)
         status = np.zeros(len(meter), dtype=np.int64)
         if "status" in column:

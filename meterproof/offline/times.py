@@ -7,12 +7,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from simulators.local_time import localise_mixed
+from simulators.local_time import localise_mixed, parse_zone
 from simulators.parsing import ParsedTimes, parse_times
 from simulators.repeated_hour import MeterRows, place_rows
+from store.cells import Problems
+from store.tables import Table
 
 Int64s = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+TIME_EXPECTED = "a time as YYYY-MM-DDThh:mm:ss with Z or +hh:mm, from 1970 to 2199"
+ZONE_EXPECTED = "a time with its offset (Z, +08:00), or --time-zone NAME for local times"
 _OFFSET = r"\d[+-]\d{2}:?\d{2}$"
 _WRONG = -(2**62)  # no offset of this world
 
@@ -67,3 +71,25 @@ def to_utc(
         return time_us, nothing, nothing
     times = localise_mixed(time_us, utc, zone)
     return place_rows(MeterRows(meter, times, register_micro)), times.ambiguous, times.nonexistent
+
+
+def times_of_rows(table: Table, column: str, time_zone: str, problems: Problems) -> Int64s:
+    """The times of a table's column in UTC [us], shape (rows,); wrong ones, and ones of two meanings, are noted.
+
+    `time_zone`: of times without an offset; empty: they are wrong.
+    """
+    at = table.columns.index(column)
+    texts = [row.cells[at] for row in table.rows]
+    parsed = parse_observed_at(pa.array(texts, pa.string()))
+    time_us, twice = parsed.time_us, np.zeros(len(texts), dtype=np.bool_)
+    if texts and not parsed.utc.all():
+        local = localise_mixed(parsed.time_us, parsed.utc, parse_zone(time_zone or "UTC"))
+        time_us, twice = local.earlier_us, local.ambiguous | local.nonexistent
+    for row, text, bad, utc, unclear in zip(table.rows, texts, parsed.bad, parsed.utc, twice, strict=True):
+        if bad:
+            problems.add(row.line, column, text, TIME_EXPECTED)
+        elif not utc and not time_zone:
+            problems.add(row.line, column, text, ZONE_EXPECTED)
+        elif unclear:
+            problems.add(row.line, column, text, f"a time with its offset: {time_zone}'s clocks were changed then")
+    return time_us

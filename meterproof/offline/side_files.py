@@ -1,0 +1,133 @@
+"""What may stand beside a zone's readings, a folder a zone: the network's resistances, and the conditions."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meterproof.offline.times import times_of_rows
+from metrology.errors import InvalidInputError
+from metrology.quantities import Medium
+from store.cells import Problems, RowReader, check_columns
+from store.file_registry import REFUSED, FileRegistry
+from store.registry import Zone
+from store.tables import Table, read_table
+from verifier.evidence import SideInformation
+
+RESISTANCE: Final = "resistance_ohm.npy"
+CONDITIONS: Final = "conditions.csv"
+_TOLERANCE: Final = 1e-6  # of the largest value: what a matrix written in float32 may lack of symmetry
+# The columns of each medium with the least and the largest value of this world.
+_RANGES: Final[dict[Medium, dict[str, tuple[float, float]]]] = {
+    Medium.ELECTRICITY: {},
+    Medium.WATER: {"pressure_m": (-10.0, 1000.0)},
+    Medium.GAS: {"temperature_degc": (-60.0, 80.0), "atmospheric_hpa": (400.0, 1100.0)},
+}
+
+
+def read_side(folder: Path, registry: FileRegistry, time_zone: str) -> dict[int, SideInformation]:
+    """By zone_id what the folder holds of the registry's zones: `<zone>/resistance_ohm.npy`, `<zone>/conditions.csv`.
+
+    Raises InvalidInputError naming file, place, value and remedy; also if nothing in the folder belongs to any zone.
+    """
+    if not folder.is_dir():
+        raise InvalidInputError(f"--side {folder}: is no folder; name the one that holds a folder for each zone")
+    found = {}
+    for zone in registry.zones:
+        resistance, conditions = folder / zone.code / RESISTANCE, folder / zone.code / CONDITIONS
+        matrix = _read_resistance(resistance, zone) if resistance.exists() else None
+        if conditions.exists():
+            found[zone.zone_id] = _read_conditions(conditions, zone, matrix, time_zone)
+        elif matrix is not None:
+            found[zone.zone_id] = SideInformation(resistance_ohm=matrix)
+    if not found:
+        example = folder / registry.zones[0].code / RESISTANCE if registry.zones else folder
+        raise InvalidInputError(f"--side {folder}: holds nothing for any of the zones; expected such as {example}")
+    return found
+
+
+def customers_in_order(zone: Zone) -> list[int]:
+    """The ids of the zone's own customers' meters in the order of the meters file, each once."""
+    own = (m.installation for m in zone.members if m.zone_id == zone.zone_id and m.installation.role == "customer")
+    return sorted({place.meter_id for place in own})
+
+
+def _read_resistance(path: Path, zone: Zone) -> NDArray[np.float64]:
+    if zone.medium != Medium.ELECTRICITY:
+        raise InvalidInputError(f"{path}: zone {zone.code} is one of {zone.medium}; resistances are for electricity")
+    try:
+        given = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidInputError(f"{path}: no readable .npy file ({reason}); write it with numpy.save") from None
+    size = len(customers_in_order(zone))
+    if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
+        kind = getattr(given, "dtype", type(given).__name__)
+        raise InvalidInputError(f"{path}: holds {kind}; expected an array of real numbers [ohm]")
+    if given.shape != (size, size):
+        raise InvalidInputError(
+            f"{path}: has the shape {given.shape}; expected {(size, size)}, the customers' meters of zone {zone.code}"
+            " in the order of the meters file"
+        )
+    matrix = given.astype(np.float64)
+    _refuse_impossible(path, matrix)
+    return (matrix + matrix.T) / 2
+
+
+def _refuse_impossible(path: Path, matrix: NDArray[np.float64]) -> None:
+    """Raises InvalidInputError unless finite, symmetric and positive semi-definite, as a passive network's is."""
+    if not np.isfinite(matrix).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(matrix))[0])
+        raise InvalidInputError(f"{path}, place {list(place)}: {matrix[place]}; expected a finite number [ohm]")
+    largest = float(np.max(np.abs(matrix), initial=0.0))
+    skew = np.abs(matrix - matrix.T)
+    if matrix.size and skew.max() > _TOLERANCE * largest:
+        i, j = (int(k) for k in np.unravel_index(np.argmax(skew), skew.shape))
+        raise InvalidInputError(
+            f"{path}, place [{i}, {j}]: {matrix[i, j]:g} but [{j}, {i}]: {matrix[j, i]:g}; a common path is the same"
+            " from both ends: make the matrix symmetric"
+        )
+    least = float(np.min(np.linalg.eigvalsh((matrix + matrix.T) / 2), initial=0.0))
+    if least < -_TOLERANCE * largest * max(len(matrix), 1):
+        raise InvalidInputError(
+            f"{path}: its least eigenvalue is {least:g} ohm; the losses of some loads would be negative: expected a"
+            " positive semi-definite matrix of common-path resistances"
+        )
+
+
+def _read_conditions(
+    path: Path, zone: Zone, resistance_ohm: NDArray[np.float64] | None, time_zone: str
+) -> SideInformation:
+    ranges = _RANGES[Medium(zone.medium)]
+    if not ranges:
+        raise InvalidInputError(f"{path}: zone {zone.code} is one of {zone.medium}; conditions are for water and gas")
+    table = read_table(path)
+    check_columns(table, ("observed_at", *ranges), ("observed_at", *ranges))
+    problems = Problems(str(path), REFUSED)
+    times = times_of_rows(table, "observed_at", time_zone, problems)
+    values = _numbers(table, ranges, problems)
+    for row, backwards in zip(table.rows[1:], np.diff(times) <= 0, strict=True):
+        if backwards and not problems.total:
+            text = row.cells[table.columns.index("observed_at")]
+            problems.add(row.line, "observed_at", text, "a time after that of the line before; sort them, each once")
+    problems.refuse_if_any()
+    if not table.rows:
+        raise InvalidInputError(f"{path}: holds no row; leave the file out, or give the conditions")
+    return SideInformation(resistance_ohm, times, **values)
+
+
+def _numbers(
+    table: Table, ranges: dict[str, tuple[float, float]], problems: Problems
+) -> dict[str, NDArray[np.float64]]:
+    reader = RowReader(table, problems)
+    values = {name: np.zeros(len(table.rows)) for name in ranges}
+    for i, row in enumerate(table.rows):
+        reader.start(row)
+        for name, (low, high) in ranges.items():
+            before = problems.total
+            value = reader.decimal(name)
+            if problems.total == before and (value is None or not low <= value <= high):
+                reader.fault(name, f"a number from {low:g} to {high:g}")
+            values[name][i] = float(value or 0)
+    return values

@@ -1,0 +1,103 @@
+"""What files may say of zones: export, nested zones, several references, exchanges, check meters, tests on site."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_zone import START, judge, meter_row, registers, use_kwh, write_csv
+
+from metrology.conformity import Outcome
+
+DAYS, CUSTOMERS = 8, 5
+NAMES = [f"C{i}" for i in range(CUSTOMERS)]
+
+
+@pytest.fixture(scope="module")
+def use() -> np.ndarray:
+    return use_kwh(3, DAYS, CUSTOMERS)
+
+
+def customers(use: np.ndarray, errors: dict[str, float]) -> dict[str, np.ndarray]:
+    return {name: registers(use[:, i], errors.get(name, 0.0)) for i, name in enumerate(NAMES)}
+
+
+def close(verdict, expected_pct: float) -> bool:
+    return abs(verdict.error_pct - expected_pct) < 3 * verdict.std_pct
+
+
+def test_several_references_add_up(tmp_path: Path, use: np.ndarray) -> None:
+    share = 0.3 + 0.2 * np.sin(np.arange(len(use)))
+    series = customers(use, {"C1": 9.0})
+    series |= {"R1": registers(use.sum(axis=1) * share), "R2": registers(use.sum(axis=1) * (1 - share))}
+    rows = [*(meter_row(name) for name in NAMES), meter_row("R1", "reference"), meter_row("R2", "reference")]
+    found = judge(tmp_path, rows, series)
+    assert found["Z", "C1"].outcome is Outcome.NONCONFORMING
+    assert close(found["Z", "C1"], 9.0)
+    assert all(close(found["Z", name], 0.0) for name in NAMES if name != "C1")
+
+
+def test_what_is_exported_counts_negative(tmp_path: Path, use: np.ndarray) -> None:
+    sun = np.maximum(np.sin(2 * np.pi * (np.arange(len(use)) % 96 - 24) / 96), 0) * 0.5
+    series = customers(use, {"C1": -9.0})
+    series |= {"SUN": registers(sun), "R": registers(use.sum(axis=1) - sun)}  # by day it flows back into the network
+    rows = [*(meter_row(name) for name in NAMES), meter_row("SUN", direction="export")]
+    found = judge(tmp_path, [*rows, meter_row("R", "reference")], series)
+    assert close(found["Z", "C1"], -9.0)
+    assert found["Z", "C1"].outcome is Outcome.NONCONFORMING
+    assert all(close(found["Z", name], 0.0) for name in NAMES if name != "C1")
+
+
+def test_the_reference_of_a_zone_inside_takes_part_outside(tmp_path: Path, use: np.ndarray) -> None:
+    inner = use_kwh(4, DAYS, 3)
+    series = customers(use, {"C1": 9.0}) | {f"I{i}": registers(inner[:, i]) for i in range(3)}
+    series |= {"RI": registers(inner.sum(axis=1)), "R": registers(use.sum(axis=1) + inner.sum(axis=1))}
+    rows = [*(meter_row(name) for name in NAMES), meter_row("R", "reference")]
+    rows += [*(meter_row(f"I{i}", zone="IN") for i in range(3)), meter_row("RI", "reference", "IN")]
+    zones = [{"zone": "Z", "medium": "electricity"}, {"zone": "IN", "medium": "electricity", "parent": "Z"}]
+    found = judge(tmp_path, rows, series, zones=write_csv(tmp_path / "zones.csv", zones))
+    assert found["Z", "C1"].outcome is Outcome.NONCONFORMING
+    assert close(found["Z", "C1"], 9.0)
+    assert {found["IN", f"I{i}"].outcome for i in range(3)} <= {Outcome.CONFORMING, Outcome.INCONCLUSIVE}
+    assert ("Z", "RI") not in found
+
+
+def test_an_exchange_begins_a_window_and_both_meters_appear(tmp_path: Path, use: np.ndarray) -> None:
+    half = 96 * 3 + 40
+    series = customers(use, {"C1": 9.0}) | {"R": registers(use.sum(axis=1))}
+    series["OLD"] = series.pop("C0")[: half + 1]
+    series["NEW"] = registers(use[half:, 0], 0.0, start=0.0)
+    since = f"{START + timedelta(minutes=15 * half):%Y-%m-%dT%H:%M:%SZ}"
+    rows = [meter_row("OLD", service_point="P"), meter_row("NEW", service_point="P", installed_on=since)]
+    rows += [meter_row(name) for name in NAMES[1:]] + [meter_row("R", "reference")]
+    found = judge(tmp_path, rows, series, {"NEW": half})
+    new = found["Z", "NEW"]
+    assert new.assessment is not None
+    assert new.assessment.start_us == round((START + timedelta(minutes=15 * half)).timestamp() * 1e6)
+    assert close(new, 0.0)
+    assert close(found["Z", "C1"], 9.0)
+    assert found["Z", "OLD"].outcome is Outcome.WITHHELD  # too few days before it was removed
+
+
+def test_a_check_meter_decides_where_no_reference_does(tmp_path: Path, use: np.ndarray) -> None:
+    series = customers(use, {"C1": 9.0}) | {"K": registers(use[:, 1])}
+    rows = [meter_row(name, service_point=f"P-{name}") for name in NAMES]
+    rows.append(meter_row("K", "check", service_point="P-C1", prior_sd_pct="0.2"))
+    found = judge(tmp_path, rows, series)
+    assert found["Z", "C1"].outcome is Outcome.NONCONFORMING
+    assert "compared" in {reason.code for reason in found["Z", "C1"].reasons}
+    assert found["Z", "C1"].std_pct < 0.25
+    assert found["Z", "K"].outcome is Outcome.WITHHELD
+    assert {found["Z", name].outcome for name in NAMES if name != "C1"} == {Outcome.WITHHELD}
+
+
+def test_a_test_on_site_counts_from_then_on(tmp_path: Path, use: np.ndarray) -> None:
+    series = customers(use, {"C1": 4.5}) | {"R": registers(use.sum(axis=1))}
+    rows = [*(meter_row(name) for name in NAMES), meter_row("R", "reference")]
+    before = judge(tmp_path, rows, series)["Z", "C1"]
+    tests = [{"meter": "C1", "tested_at": "2026-01-10T10:00:00+08:00", "error_pct": "4.4", "std_pct": "0.1"}]
+    after = judge(tmp_path, rows, series, site_tests=write_csv(tmp_path / "tests.csv", tests))["Z", "C1"]
+    assert before.std_pct is not None
+    assert after.std_pct is not None
+    assert after.std_pct < min(before.std_pct, 0.1)
+    assert after.outcome is Outcome.NONCONFORMING
