@@ -67,9 +67,9 @@ docs: dev  ## write the generated pages anew
 
 lock:  ## resolve the locked requirements anew (needs uv)
 	for kind in runtime dev benchmarks; do \
-	  extra=$$kind; [ $$kind = runtime ] && extra=embedded; \
+	  extra="--extra $$kind"; [ $$kind = runtime ] && extra="--extra embedded --extra figures"; \
 	  uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-emit-find-links --no-header --no-annotate --extra $$extra pyproject.toml requirements/build.in \
+	    --no-emit-find-links --no-header --no-annotate $$extra pyproject.toml requirements/build.in \
 	    -o requirements/$$kind.txt || exit 1; \
 	done
 

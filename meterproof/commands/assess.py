@@ -1,6 +1,6 @@
 """`meterproof assess`: judge the meters of files of readings, without a database or a broker."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,6 +36,9 @@ def assess(
     site_tests: Annotated[
         Path | None, typer.Option("--site-tests", help="meter, tested_at, error_pct, std_pct.")
     ] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", help="Draw each zone into this folder, as SVG and PNG.")
+    ] = None,
     time_zone: Annotated[str, typer.Option(help="Zone of times without an offset, e.g. Asia/Shanghai.")] = "",
     encoding: Annotated[str, typer.Option(help="Encoding of CSV files, e.g. gb18030.")] = "utf-8",
     skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Count rows that can't be read.")] = False,
@@ -45,6 +48,7 @@ def assess(
     settings: Settings = context.obj
     files = Files(readings, meters, zones, side, site_tests)
     check_output(output, [one for one in (readings, meters, zones, site_tests) if one is not None])
+    draw = _drawing(figures)
     options = ReadingOptions(time_zone, _encoding(encoding), skip_bad_rows)
     with _bars() as bars:
         task = bars.add_task("lines read", total=None)
@@ -53,12 +57,13 @@ def assess(
         judged = _judge(given, settings.verifier, bars)
     verdicts = [one for zone in judged for one in zone.meters] + meters_of_no_zone(given.registry)
     write_verdicts(output, verdicts)
+    drawn = draw(judged, settings.verifier)
     if as_json:
         print_json(_summary(given, judged, verdicts, settings.verifier) | {"meters": [as_row(one) for one in verdicts]})
         return
     _warn(given, files)
     print_figures(f"{readings.name}: {len(verdicts)} meters", _figures(given, judged, verdicts))
-    out.print(f"written to {output}", markup=False)
+    out.print(f"written to {output}" + (f", {len(drawn)} figures to {figures}" if drawn else ""), markup=False)
 
 
 def _judge(given: Inputs, settings: VerifierSettings, bars: Progress) -> list[ZoneVerdict]:
@@ -75,6 +80,19 @@ def _judge(given: Inputs, settings: VerifierSettings, bars: Progress) -> list[Zo
         bars.update(task, visible=False)
         judged.append(verdict.of_meters({i for i, zone_id in at.items() if zone_id == zone.zone.zone.zone_id}))
     return judged
+
+
+def _drawing(folder: Path | None) -> Callable[[list[ZoneVerdict], VerifierSettings], list[Path]]:
+    """What draws the figures; asked for before the work, so that what lacks is said at once."""
+    if folder is None:
+        return lambda _judged, _settings: []
+    try:
+        from meterproof.offline.figures import draw_zones  # noqa: PLC0415  # an extra, and slow to load
+    except ImportError:
+        raise InvalidInputError("--figures needs matplotlib; install meterproof with its extra figures") from None
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInputError(f"--figures {folder}: is a file; name a folder")
+    return lambda judged, settings: draw_zones(folder, judged, settings.balance)
 
 
 @contextmanager
