@@ -14,6 +14,7 @@ from meterproof.commands import (
     check_config,
     decode,
     demo,
+    explain,
     imports,
     migrate,
     quarantine,
@@ -68,6 +69,7 @@ app.command("serve")(serve.serve)
 app.command("migrate")(migrate.migrate)
 app.command("check-config")(check_config.check_config)
 app.command("assess")(assess.assess)
+app.command("explain")(explain.explain)
 app.command("decode")(decode.decode_payload)
 app.add_typer(imports.app, name="import")
 app.add_typer(quarantine.app, name="quarantine")

@@ -1,7 +1,7 @@
 """The limit that a meter's running error is held against."""
 
 from metrology.errors import MeterproofError
-from metrology.mpe import Conditions, applicable_limit
+from metrology.mpe import ApplicableLimit, Conditions, applicable_limit
 from metrology.quantities import Medium
 from metrology.regulation import get_regulation
 
@@ -18,15 +18,20 @@ _COUNTERPART = {"A": "2", "B": "1", "C": "0.5S", "D": "0.2S"}
 
 
 def running_limit_pct(regulation_id: str, medium: Medium, accuracy_class: str) -> float:
-    """The maximum permissible error in service [%] for a running error.
+    """The maximum permissible error in service [%] for a running error; raises as `running_limit`."""
+    return running_limit(regulation_id, medium, accuracy_class).mpe_pct
+
+
+def running_limit(regulation_id: str, medium: Medium, accuracy_class: str) -> ApplicableLimit:
+    """The maximum permissible error in service for a running error, with its clause.
 
     Raises InvalidInputError where the regulation states none for the class, with the valid choices.
     """
     regulation = get_regulation(regulation_id)
     load, conditions = _UPPER_ZONE[medium]
     try:
-        return applicable_limit(regulation, "in_service", accuracy_class, load, conditions).mpe_pct
+        return applicable_limit(regulation, "in_service", accuracy_class, load, conditions)
     except MeterproofError:
         if medium is not Medium.ELECTRICITY or accuracy_class not in _COUNTERPART:
             raise
-        return applicable_limit(regulation, "in_service", _COUNTERPART[accuracy_class], load, conditions).mpe_pct
+        return applicable_limit(regulation, "in_service", _COUNTERPART[accuracy_class], load, conditions)

@@ -13,8 +13,9 @@ from store.registry import Meter
 from verifier.accepted import StepResults
 from verifier.evidence import Comparison, SideInformation, check_comparisons
 from verifier.settings import VerifierSettings
-from verifier.zone_findings import faults_at, is_spoiling
-from verifier.zone_members import ZoneMeters, first_in_window, member_series
+from verifier.zone_days import day_input
+from verifier.zone_findings import is_spoiling
+from verifier.zone_members import ZoneMeters
 from verifier.zone_window import DAY_US, MemberSeries, MeterAssessment, ZoneFacts, assess_window
 
 # Reasons that say nothing against a comparison with a standard: it needs no balance.
@@ -79,11 +80,9 @@ def assess_days(given: ZoneFile, ends_us: Sequence[int], settings: VerifierSetti
     ids = given.zone.meters.keys()
     spoiling = [draft for draft in given.steps.findings if draft.meter_id in ids and is_spoiling(draft)]
     for end_us in ends_us:
-        faults, over_us = faults_at(spoiling, end_us)
-        members = member_series(given.zone, given.zone.present(end_us), given.steps.series, faults, settings)
-        first_us = first_in_window(members, end_us - longest_us, end_us)
-        earliest_us = max(first_us, over_us, given.zone.changed_before(end_us))
-        assessments = assess_window(given.facts, members, earliest_us, end_us, balance)
+        day = day_input(given.zone, given.steps.series, spoiling, {}, end_us, settings)
+        members = day.members
+        assessments = assess_window(given.facts, members, day.earliest_us, end_us, balance)
         compared = _comparisons(given, end_us - longest_us, end_us)
         by_id = {member.meter_id: member for member in members}
         combined = [

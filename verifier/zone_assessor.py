@@ -1,6 +1,6 @@
 """Assesses the zones whose days are complete, in the transaction of the batches that completed them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,21 +22,19 @@ from store.times import to_datetime, to_micros
 from verifier.arrays import Structured
 from verifier.kinds import FindingKind
 from verifier.settings import VerifierSettings
+from verifier.zone_days import DayInput, day_input
 from verifier.zone_due import MARGIN_US, News, ZoneIndex, complete_end, due_ends, news_of_meters
 from verifier.zone_findings import (
     IMBALANCE_REASONS,
     error_findings,
-    faults_at,
     imbalance_findings,
     is_spoiling,
     spoiling_findings,
 )
 from verifier.zone_members import (
     ZoneMeters,
-    first_in_window,
     load_series,
     load_zone_meters,
-    member_series,
     reference_faults,
 )
 from verifier.zone_window import DAY_US, MeterAssessment, ZoneFacts, assess_window
@@ -89,7 +87,7 @@ class ZoneAssessor:
         ends = due_ends(to_micros(first_at), news, through_us, self._settings.balance)
         spoiling = spoiling_findings(connection, zone) if ends else []
         for i in range(0, len(ends), _DAYS_AT_ONCE):
-            rows = self._outcomes(connection, zone, ends[i : i + _DAYS_AT_ONCE], spoiling, provenance)
+            rows = self.outcomes(connection, zone, ends[i : i + _DAYS_AT_ONCE], spoiling, provenance.commit_seq)
             put_assessments(connection, zone_id, rows, provenance)
         # Also noted if no window is full yet, so that further readings of the day need not look into the zone.
         complete_us = complete_end(news, self._settings.balance)
@@ -97,28 +95,39 @@ class ZoneAssessor:
             set_zone_progress(connection, zone_id, to_datetime(complete_us))
         return bool(ends)
 
-    def _outcomes(
+    def outcomes(
         self,
         connection: Connection,
         zone: ZoneMeters,
-        ends: range,
+        ends: Sequence[int],
         spoiling: Sequence[FindingDraft],
-        provenance: Provenance,
+        commit_seq: int,
     ) -> list[AssessmentRow]:
+        """The outcomes at these ends [us since 1970, ascending], by the batches up to `commit_seq`; nothing is written.
+
+        `spoiling`: the findings in force that spoil a balance.
+        """
+        rows: list[AssessmentRow] = []
+        for day in self.days(connection, zone, ends, spoiling, commit_seq):
+            found = assess_window(facts_of(zone), day.members, day.earliest_us, day.end_us, self._settings.balance)
+            rows += [_row(one) for one in found]
+        return rows
+
+    def days(
+        self,
+        connection: Connection,
+        zone: ZoneMeters,
+        ends: Sequence[int],
+        spoiling: Sequence[FindingDraft],
+        commit_seq: int,
+    ) -> Iterator[DayInput]:
+        """What the outcomes at these ends rest on."""
         late_us = int(self._settings.balance.late_member_s * 1e6)
         span_us = ends[0] - self._longest_us - MARGIN_US, ends[-1] + late_us
-        series = load_series(connection, zone, *span_us, provenance.commit_seq, self._settings)
-        rows = []
+        series = load_series(connection, zone, *span_us, commit_seq, self._settings)
         for end_us in ends:
-            present = zone.present(end_us)
-            faults, faults_over_us = faults_at(spoiling, end_us)
-            faults |= reference_faults(connection, zone.zone.zone_id, present, end_us)
-            members = member_series(zone, present, series, faults, self._settings)
-            first_us = first_in_window(members, end_us - self._longest_us, end_us)
-            earliest_us = max(first_us, faults_over_us, zone.changed_before(end_us))
-            outcomes = assess_window(_facts(zone), members, earliest_us, end_us, self._settings.balance)
-            rows += [_row(one) for one in outcomes]
-        return rows
+            expired = reference_faults(connection, zone.zone.zone_id, zone.present(end_us), end_us)
+            yield day_input(zone, series, spoiling, expired, end_us, self._settings)
 
     def _renew_findings(self, connection: Connection, zone: ZoneMeters, provenance: Provenance) -> list[Replaced]:
         persistence = self._settings.balance.persistence_days
@@ -133,7 +142,8 @@ class ZoneAssessor:
         ]
 
 
-def _facts(zone: ZoneMeters) -> ZoneFacts:
+def facts_of(zone: ZoneMeters) -> ZoneFacts:
+    """What the balance needs to know of the zone."""
     return ZoneFacts(Medium(zone.zone.medium), zone.zone.interval_s, zone.zone.reference_uncertainty_pct)
 
 

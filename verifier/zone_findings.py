@@ -21,7 +21,7 @@ Connection = psycopg.Connection[Any]
 # Reasons of a withheld verdict that say: quantity goes in or out of this zone that no meter shows.
 IMBALANCE_REASONS: Final = ("zone_refused", "zone_not_understood")
 # After these a meter's quantity is not what its register shows, and the balance would put it on its neighbours.
-_SPOILING: Final = (
+SPOILING: Final = (
     FindingKind.STOPPED,
     FindingKind.REVERSED_RUNNING,
     FindingKind.RESET,
@@ -79,12 +79,12 @@ def imbalance_findings(
 def is_spoiling(draft: FindingDraft) -> bool:
     """Whether the finding says that a meter's quantity is not what its register shows."""
     noted = draft.kind in (FindingKind.BACKWARD_STEP, FindingKind.RESET) and draft.severity == Severity.INFO
-    return draft.kind in _SPOILING and not noted
+    return draft.kind in SPOILING and not noted
 
 
 def spoiling_findings(connection: Connection, zone: ZoneMeters) -> list[FindingDraft]:
     """The findings in force on the zone's meters that spoil a balance."""
-    found = findings_in_force(connection, _SPOILING, dict.fromkeys(sorted(zone.meters), 0))
+    found = findings_in_force(connection, SPOILING, dict.fromkeys(sorted(zone.meters), 0))
     return [one.draft for one in found if is_spoiling(one.draft)]
 
 

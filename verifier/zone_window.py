@@ -121,14 +121,8 @@ def _try_window(
     end_us: int,
     settings: BalanceSettings,
 ) -> _Window:
-    instants = grid_instants(start_us, end_us, zone.interval_s)
-    reach = int(settings.interpolation_reach_intervals * zone.interval_s * 1_000_000)
-    series = {id(member): _placed(member, instants, reach) for member in (*customers, *references)}
-    known = [float(np.mean(one.known)) for one in series.values()] if instants.size else [0.0]
-    collection_pct = 100 * float(np.mean(known)) if known else 0.0
-    longest_us = int(settings.longest_interval_intervals * zone.interval_s * 1_000_000)
-    of_customers, of_references = ([series[id(member)] for member in group] for group in (customers, references))
-    intervals = zone_intervals(instants, of_customers, of_references, longest_us)
+    intervals, collected = _intervals(zone, customers, references, start_us, end_us, settings)
+    collection_pct = 100 * float(np.mean(list(collected.values()))) if collected else 0.0
     groups = int(intervals.reference.size)
     missing = data_shortfalls(get_regulation(settings.sufficiency), collection_pct, groups)
     reasons = tuple(_reason("insufficient_data", shortfall) for shortfall in missing)
@@ -140,6 +134,34 @@ def _try_window(
     except ValueError as error:
         return _Window(start_us, intervals, collection_pct, None, (Reason("no_consumption", str(error)),))
     return _Window(start_us, intervals, collection_pct, result, _doubts(result, zone, collection_pct, settings))
+
+
+def _intervals(
+    zone: ZoneFacts,
+    customers: Sequence[MemberSeries],
+    references: Sequence[MemberSeries],
+    start_us: int,
+    end_us: int,
+    settings: BalanceSettings,
+) -> tuple[ZoneIntervals, dict[int, float]]:
+    """The zone's intervals, and by meter_id the share of instants at which it is known."""
+    instants = grid_instants(start_us, end_us, zone.interval_s)
+    reach = int(settings.interpolation_reach_intervals * zone.interval_s * 1_000_000)
+    series = {member.meter_id: _placed(member, instants, reach) for member in (*customers, *references)}
+    longest_us = int(settings.longest_interval_intervals * zone.interval_s * 1_000_000)
+    of_customers, of_references = ([series[member.meter_id] for member in group] for group in (customers, references))
+    intervals = zone_intervals(instants, of_customers, of_references, longest_us)
+    return intervals, {i: float(np.mean(one.known)) if instants.size else 0.0 for i, one in series.items()}
+
+
+def window_balance(
+    zone: ZoneFacts, members: Sequence[MemberSeries], start_us: int, end_us: int, settings: BalanceSettings
+) -> tuple[BalanceInput, dict[int, float]]:
+    """What the balance of [start, end) takes in, and by meter_id the share of instants at which it is known."""
+    customers = [member for member in members if not member.is_reference]
+    references = [member for member in members if member.is_reference]
+    intervals, collected = _intervals(zone, customers, references, start_us, end_us, settings)
+    return _balance_input(zone, customers, references, intervals, settings), collected
 
 
 def _placed(member: MemberSeries, instants: NDArray[np.int64], reach_us: int) -> GridSeries:

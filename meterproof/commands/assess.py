@@ -9,6 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from meterproof.console import err, out, print_figures, print_json
+from meterproof.offline.explained import check_explained, explained_meter, print_explained
 from meterproof.offline.inputs import Files, Inputs, read_inputs
 from meterproof.offline.output import as_row, check_output, outcome_counts, write_verdicts
 from meterproof.offline.readings_file import ReadingOptions
@@ -36,6 +37,9 @@ def assess(
     site_tests: Annotated[
         Path | None, typer.Option("--site-tests", help="meter, tested_at, error_pct, std_pct.")
     ] = None,
+    explain: Annotated[
+        list[str] | None, typer.Option("--explain", help="Print the evidence of this meter; may be repeated.")
+    ] = None,
     figures: Annotated[
         Path | None, typer.Option("--figures", help="Draw each zone into this folder, as SVG and PNG.")
     ] = None,
@@ -54,15 +58,21 @@ def assess(
         task = bars.add_task("lines read", total=None)
         given = read_inputs(files, options, settings.verifier, lambda done: bars.update(task, completed=done))
         bars.update(task, total=max(given.readings.lines, 1))
+        check_explained(explain or [], given)
         judged = _judge(given, settings.verifier, bars)
     verdicts = [one for zone in judged for one in zone.meters] + meters_of_no_zone(given.registry)
     write_verdicts(output, verdicts)
     drawn = draw(judged, settings.verifier)
+    explained = [explained_meter(serial, given, judged, settings.verifier) for serial in explain or []]
     if as_json:
-        print_json(_summary(given, judged, verdicts, settings.verifier) | {"meters": [as_row(one) for one in verdicts]})
+        summary = _summary(given, judged, verdicts, settings.verifier)
+        shown = {"explained": explained} if explained else {}
+        print_json(summary | {"meters": [as_row(one) for one in verdicts]} | shown)
         return
     _warn(given, files)
     print_figures(f"{readings.name}: {len(verdicts)} meters", _figures(given, judged, verdicts))
+    for data in explained:
+        print_explained(data)
     out.print(f"written to {output}" + (f", {len(drawn)} figures to {figures}" if drawn else ""), markup=False)
 
 

@@ -181,3 +181,36 @@ def test_wrong_files_and_options_get_one_message(small: Path, arguments: list[st
     assert result.returncode == 2, result.stdout
     assert place in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_evidence_of_a_meter_adds_up_and_a_figure_is_drawn(faulty: tuple[Path, City]) -> None:
+    folder, city = faulty
+    truth = faults_of(city)
+    stepped, stopped = truth["stepped"].meter, truth["stopped"].meter
+    wanted = ("--zones", "zones.csv", "--explain", stepped, "--explain", stopped, "--figures", "figures")
+    result = assess(folder, *wanted, "--json", out="explained.csv")
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    told, other = summary["explained"]
+    row = next(row for row in read_csv(folder / "explained.csv") if row["meter"] == stepped)
+    assert repr(told["error_pct"]) == row["error_pct"]
+    assert sum(told["terms_of_d_pct"].values()) == pytest.approx(told["d_pct"], abs=1e-8)
+    assert 100 * (1 / (1 + told["d_pct"] / 100) - 1) == pytest.approx(told["error_pct"])
+    assert sum(std**2 for std in told["budget_std_pct"].values()) == pytest.approx(told["std_pct"] ** 2)
+    assert told["limit"] == {"mpe_pct": 3.5, "source": "stated for this meter (mpe_pct)"}
+    assert told["made_by"]["settings_digest"] == summary["settings_digest"]
+    assert [found["kind"] for found in other["register_findings"]].count("stopped") == 1
+    assert other["outcome"] == "nonconforming"
+    names = sorted(file.name for file in (folder / "figures").iterdir())
+    assert names == ["EZ001.png", "EZ001.svg", "EZ002.png", "EZ002.svg"]
+    plain = assess(folder, *wanted, out="explained.csv")
+    assert plain.returncode == 0, plain.stderr
+    assert {"terms of d", "what would make it surer", "this meter's prior"} <= {
+        text for text in ("terms of d", "what would make it surer", "this meter's prior") if text in plain.stdout
+    }
+
+
+def test_a_meter_to_explain_that_is_not_there_is_told_before_the_work(small: Path) -> None:
+    result = assess(small, "--explain", "NOBODY")
+    assert result.returncode == 2
+    assert "--explain 'NOBODY': the meters file names no such meter" in result.stderr

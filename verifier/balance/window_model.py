@@ -154,6 +154,45 @@ def solve_balance(zone: BalanceInput, std_floor_pct: float, recent_us: int = 0) 
 
 
 @dataclass(frozen=True)
+class Posterior:
+    """The solution behind a BalanceResult, for those who want to see it: y = A·θ + noise, θ ~ N(0, P), P diagonal.
+
+    `design` A (T, K), `y` (T,) [base unit], `weight` W (T,), `mean` (K,), `covariance` (K, K), `prior_sd` (K,) with λ
+    in it, `noise_variance` σ² [base unit²]; `terms` (K,) names what each column stands for. `clock_variance` (N,) is
+    what clocks add to the variances of the first N columns, the customers'.
+    """
+
+    design: Floats
+    y: Floats
+    weight: Floats
+    mean: Floats
+    covariance: Floats
+    prior_sd: Floats
+    noise_variance: float
+    autocorrelation: float
+    terms: tuple[str, ...]
+    clock_variance: Floats
+
+
+def balance_posterior(zone: BalanceInput) -> Posterior:
+    """The same as `solve_balance`, with all of its parts; raises as it does."""
+    intervals = zone.intervals
+    n = intervals.customers.shape[1]
+    load = float(np.mean(np.abs(intervals.customers.sum(axis=1)))) if intervals.reference.size >= 2 else 0.0
+    if load <= 0:
+        raise ValueError("a balance needs at least two intervals in which something was consumed")
+    design, prior_sd = _design(zone, load)
+    y, weight = intervals.reference - intervals.customers.sum(axis=1), _weights(intervals)
+    fit = _fit(design, y, weight, prior_sd, n, _quantisation_variance(zone))
+    losses = design.shape[1] - n - 1
+    terms = (*["error of a meter"] * n, "gain of the reference", *["losses"] * losses)
+    return Posterior(
+        design, y, weight, fit.mean, fit.covariance, fit.prior_sd, fit.noise_variance, fit.autocorrelation, terms,
+        _clock_variance(zone),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class _Fit:
     mean: Floats
     covariance: Floats

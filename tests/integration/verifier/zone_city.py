@@ -146,7 +146,7 @@ class ZoneCity:
     def conclusions(self) -> tuple[list[Any], list[Any]]:
         """All assessments and findings in force, without what depends on the way to them."""
         assessments = self.query(
-            "select meter_id, zone_id, window_start, window_end, round(error_pct::numeric, 9), outcome, reasons"
+            "select meter_id, zone_id, window_start, window_end, error_pct, std_pct, outcome, reasons"
             " from assessment order by 1, 2, 4"
         )
         findings = self.query(
