@@ -12,7 +12,7 @@ from store.findings import FindingDraft
 from store.registry import Meter, Zone
 from store.times import to_datetime, to_micros
 from verifier.accepted import StepResults
-from verifier.evidence import Comparison, SideInformation
+from verifier.evidence import Comparison, SideInformation, check_comparisons
 from verifier.kinds import FindingKind
 from verifier.offline_days import ZoneDay, ZoneFile, assess_days, day_ends
 from verifier.settings import VerifierSettings
@@ -150,7 +150,8 @@ def _verdict(
     ongoing = [spell for spell in spells if spell.detail.get("ongoing")]
     if ongoing:
         reasons = tuple(_reason_of(spell) for spell in ongoing)
-        return MeterVerdict(code, meter, role, Outcome.NONCONFORMING, reasons, one, first_alert_us=first_us)
+        figures = _lost(given, meter, ongoing)
+        return MeterVerdict(code, meter, role, Outcome.NONCONFORMING, reasons, one, *figures, first_us)
     if one is None:
         reason = Reason("no_days", "there is no day that the meter could be assessed on")
     elif meter.meter_id not in given.steps.series:
@@ -161,6 +162,22 @@ def _verdict(
         )
     others = () if one is None else one.reasons
     return MeterVerdict(code, meter, role, Outcome.WITHHELD, (reason, *others), one, first_alert_us=first_us)
+
+
+def _lost(
+    given: ZoneFile, meter: Meter, ongoing: Sequence[FindingDraft]
+) -> tuple[float | None, float | None, float | None]:
+    """The error of a meter that stands still, its uncertainty, and the probability that it is beyond its limits.
+
+    That it errs by -100 % is known only if a check meter in series went on meanwhile: else nothing may have been used.
+    """
+    stops = [spell.starts_us for spell in ongoing if spell.kind == FindingKind.STOPPED]
+    if stops:
+        compared = check_comparisons(given.zone.zone, given.meters, given.steps.series, min(stops), 2**62)
+        for one in compared:
+            if one.meter_id == meter.meter_id and one.error_pct == -100.0:
+                return one.error_pct, one.std_pct, 1.0
+    return None, None, None
 
 
 def _told_us(spell: FindingDraft) -> int:

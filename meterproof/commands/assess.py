@@ -69,7 +69,7 @@ def assess(
         shown = {"explained": explained} if explained else {}
         print_json(summary | {"meters": [as_row(one) for one in verdicts]} | shown)
         return
-    _warn(given, files)
+    _warn(given)
     print_figures(f"{readings.name}: {len(verdicts)} meters", _figures(given, judged, verdicts))
     for data in explained:
         print_explained(data)
@@ -119,11 +119,8 @@ def _encoding(name: str) -> Any:
     return name
 
 
-def _warn(given: Inputs, files: Files) -> None:
+def _warn(given: Inputs) -> None:
     held = given.readings
-    if files.side is not None:
-        named = ", ".join(zone.code for zone in given.registry.zones if zone.zone_id in given.side)
-        err.print(f"--side: checked for {named}; the estimator of this version does not use it", style="yellow")
     if held.unknown:
         named = ", ".join(list(held.unknown)[:_SHOWN])
         rows = sum(held.unknown.values())

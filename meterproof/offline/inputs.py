@@ -60,6 +60,8 @@ def read_inputs(
     side = {} if files.side is None else read_side(files.side, registry, options.time_zone)
     held = read_readings(files.readings, meters, options, on_lines)
     completed, notes = _completed(registry, held)
+    if side:
+        notes["side information"] = "checked; the estimator of this version does not use it"
     return Inputs(completed, held, side, tests, notes)
 
 
@@ -67,7 +69,7 @@ def _completed(registry: FileRegistry, held: FileReadings) -> tuple[FileRegistry
     """The registry with resolutions and intervals that the files leave open told from the readings, and the notes."""
     order = np.lexsort((held.rows["observed_us"], held.rows["meter_id"]))
     ids, starts = np.unique(held.rows["meter_id"][order], return_index=True)
-    parts = dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
+    parts = dict(zip(ids.tolist(), np.split(order, starts[1:]) if ids.size else [], strict=True))
     registers, times = held.rows["register_micro"], held.rows["observed_us"]
     resolutions = {i: resolution_micro(registers[parts[i]]) for i in registry.no_resolution if i in parts}
     intervals, told = {}, []

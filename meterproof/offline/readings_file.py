@@ -141,6 +141,10 @@ class _Reader:
 
     def _meter_of(self, values: pa.Array, good: "_Good") -> NDArray[np.int64]:
         """The meter's id in each row, -1 for one that the meters file does not name."""
+        if pa.types.is_floating(values.type):
+            raise InvalidInputError(
+                f"{self._path}: column 'meter' holds numbers ({values.type}); write it as text to keep its digits"
+            )
         encoded = pc.dictionary_encode(_texts(values))
         names, codes = encoded.dictionary.to_pylist(), np.asarray(encoded.indices)
         ids = np.array([self._meters[name].meter_id if name in self._meters else -1 for name in names], dtype=np.int64)

@@ -126,6 +126,16 @@ def test_separators_blank_lines_and_unknown_meters(tmp_path: Path) -> None:
     assert held.ignored_columns == ("note",)
 
 
+def test_a_file_without_rows_and_serials_that_lost_their_digits(tmp_path: Path) -> None:
+    write_csv(tmp_path / "meters.csv", [meter_row("M")])
+    (tmp_path / "readings.csv").write_text("meter,observed_at,register\n")
+    assert len(read_files(tmp_path).readings.rows) == 0
+    content = {"meter": [1.5], "observed_at": ["2026-01-05T00:00:00Z"], "register": [1]}
+    pq.write_table(pa.table(content), tmp_path / "readings.csv")
+    with pytest.raises(InvalidInputError, match="column 'meter' holds numbers"):
+        read_files(tmp_path)
+
+
 def zone_of(folder: Path, medium: str) -> Path:
     """A zone `Z` of two customers and a reference; the folder for what stands beside it."""
     meters = [meter_row(name) | {"medium": medium, "mpe_pct": "4"} for name in ("A", "B")]

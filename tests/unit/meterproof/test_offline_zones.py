@@ -91,6 +91,24 @@ def test_a_check_meter_decides_where_no_reference_does(tmp_path: Path, use: np.n
     assert {found["Z", name].outcome for name in NAMES if name != "C1"} == {Outcome.WITHHELD}
 
 
+@pytest.mark.parametrize("with_check", [True, False])
+def test_a_stop_is_an_error_of_minus_100_only_where_a_check_meter_went_on(
+    tmp_path: Path, use: np.ndarray, with_check: bool
+) -> None:
+    stopping = use[:, 1].copy()
+    stopping[96 * 4 :] = 0.0
+    series = customers(use, {}) | {"C1": registers(stopping), "R": registers(use.sum(axis=1))}
+    rows = [*(meter_row(name, service_point=f"P-{name}") for name in NAMES), meter_row("R", "reference")]
+    if with_check:
+        series["K"] = registers(use[:, 1])
+        rows.append(meter_row("K", "check", service_point="P-C1"))
+    stopped = judge(tmp_path, rows, series)["Z", "C1"]
+    assert stopped.outcome is Outcome.NONCONFORMING
+    assert [reason.code for reason in stopped.reasons] == ["stopped"]
+    assert stopped.error_pct == (-100.0 if with_check else None)
+    assert stopped.first_alert_us == round((START + timedelta(days=4 + 3)).timestamp() * 1e6)
+
+
 def test_a_test_on_site_counts_from_then_on(tmp_path: Path, use: np.ndarray) -> None:
     series = customers(use, {"C1": 4.5}) | {"R": registers(use.sum(axis=1))}
     rows = [*(meter_row(name) for name in NAMES), meter_row("R", "reference")]
