@@ -1,6 +1,6 @@
 """A zone judged day by day: from its members' series to outcomes, gate first. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from threadpoolctl import threadpool_limits
 
@@ -8,7 +8,7 @@ from metrology.outcomes import Outcome, Reason
 from metrology.quantities import Medium
 from verifier.balance.averaging import ChangeBeliefs
 from verifier.balance.days import History, history
-from verifier.balance.gate import blocked, shortfalls, understanding
+from verifier.balance.gate import incomplete, member_faults, shortfalls, understanding
 from verifier.balance.model import Beliefs
 from verifier.balance.remedies import remedies
 from verifier.balance.sequence import Epochs, ZoneState, advance, believing, state_at
@@ -26,6 +26,7 @@ from verifier.balance.types import (
 from verifier.balance.verdict import judge
 from verifier.balance_settings import BalanceSettings
 
+FaultsAt = Callable[[int], Mapping[int, tuple[str, ...]]]
 NO_SIDE = SideInformation()
 _UNCONVERTED_PCT = 3.0  # of gas at unknown temperature and pressure: 10 K are 3.4 %, 30 hPa 3 %
 
@@ -37,17 +38,19 @@ def assess_days(
     comparisons: Sequence[Comparison],
     ends_us: Sequence[int],
     settings: BalanceSettings,
+    faults_at: FaultsAt | None = None,
 ) -> Iterator[ZoneDay]:
     """The outcomes at each of `ends_us` (ends of days, ascending), from the history that lies before each.
 
     A history begins with the first reading of any member, or with `history_days` before the end, moved on by whole
     steps of `history_step_days` so that it stays the same for as many days. Readings that came late are taken in.
+    `faults_at` tells the kinds of findings that spoil the balance at a day's end, by meter_id; None: the members' own.
     """
     first_us = _first_reading(members)
     for start_us, ends in _by_history(first_us, ends_us, settings):
         # One thread: many small products, which threads only hinder; zones are what is shared among processors.
         with threadpool_limits(limits=1):
-            days = list(_assess_history(zone, members, side, comparisons, start_us, ends, settings))
+            days = list(_assess_history(zone, members, side, comparisons, start_us, ends, settings, faults_at))
         yield from days
 
 
@@ -62,7 +65,9 @@ def history_start(first_us: int, end_us: int, settings: BalanceSettings) -> int:
 def change_beliefs(settings: BalanceSettings, meters: int) -> ChangeBeliefs:
     """How often meters change, from settings a year to a day."""
     return ChangeBeliefs(
-        settings.initial_fault_share, settings.change_rate_per_year / 365.25, max(10, meters // settings.meters_per_change)
+        settings.initial_fault_share,
+        settings.change_rate_per_year / 365.25,
+        max(10, meters // settings.meters_per_change),
     )
 
 
@@ -86,9 +91,7 @@ def _first_reading(members: Sequence[MemberSeries]) -> int:
     return min(firsts, default=0)
 
 
-def _by_history(
-    first_us: int, ends_us: Sequence[int], settings: BalanceSettings
-) -> Iterator[tuple[int, list[int]]]:
+def _by_history(first_us: int, ends_us: Sequence[int], settings: BalanceSettings) -> Iterator[tuple[int, list[int]]]:
     groups: dict[int, list[int]] = {}
     for end_us in ends_us:
         groups.setdefault(history_start(first_us, end_us, settings), []).append(end_us)
@@ -103,10 +106,11 @@ def _assess_history(
     start_us: int,
     ends_us: Sequence[int],
     settings: BalanceSettings,
+    faults_at: FaultsAt | None,
 ) -> Iterator[ZoneDay]:
     customers = [member for member in members if not member.is_reference]
     references = [member for member in members if member.is_reference]
-    gate = blocked(customers, references)
+    gate = incomplete(customers, references)
     past = None
     if not gate:
         past, gate = _history(zone, customers, references, side, comparisons, start_us, ends_us[-1], settings)
@@ -128,7 +132,8 @@ def _assess_history(
             why = missing or (Reason("insufficient_data", f"fewer than {settings.first_days} days of readings"),)
             yield _withheld(customers, start_us, end_us, why, groups, collected_pct)
             continue
-        yield _judged(zone, past, state, customers, end_us, settings, end_us == ends_us[-1])
+        faults = member_faults(members, faults_at(end_us) if faults_at else None)
+        yield _judged(zone, past, state, customers, end_us, settings, faults, end_us == ends_us[-1])
 
 
 def _history(
@@ -157,11 +162,13 @@ def _judged(
     customers: Sequence[MemberSeries],
     end_us: int,
     settings: BalanceSettings,
+    faults: tuple[Reason, ...],
     is_last: bool,
 ) -> ZoneDay:
     past = believing(past, state.prior_sd)
     seen = understanding(zone, past, state, customers, settings)
-    assessments = judge(past, state, customers, seen.reasons, settings)
+    reasons = (*faults, *seen.reasons)
+    assessments = judge(past, state, customers, reasons, settings)
     report = ZoneReport(
         groups=seen.groups,
         collected_pct=seen.collected_pct,
@@ -171,7 +178,7 @@ def _judged(
         unmetered_since_us=seen.unmetered_since_us,
         decidable=tuple(one.meter_id for one in assessments if one.decidable),
         remedies=remedies(zone, past, state, customers, settings) if is_last else (),
-        reasons=seen.reasons,
+        reasons=reasons,
     )
     return ZoneDay(end_us, assessments, report)
 
@@ -192,5 +199,3 @@ def _withheld(
         for member in customers
     ]  # fmt: skip
     return ZoneDay(end_us, assessments, ZoneReport(groups, collected_pct, None, None, None, None, (), (), reasons))
-
-

@@ -123,7 +123,7 @@ class ChangeSearch:
     def _refine(self, changes: list[Change]) -> tuple[list[Change], dict[int, tuple[Scan, Posterior]]]:
         """Each change weighed anew given the others; what is no longer probable is dropped."""
         tables: dict[int, tuple[Scan, Posterior]] = {}
-        for change in list(changes):
+        for change in changes:
             others = [other for other in changes if other is not change]
             blocks, posterior = self.given(others)
             table = scan(blocks, posterior, self._every_day, np.array([change.meter]))
@@ -150,7 +150,9 @@ class ChangeSearch:
 
     def _odds(self, found: Scan) -> Floats:
         """Logarithm of each change's odds against none, (K, 2, S, N)."""
-        odds: Floats = found.log_factors() + _log_prior(found.days, self._beliefs)[:, :, None, None] - np.log(len(SCALES))
+        odds: Floats = (
+            found.log_factors() + _log_prior(found.days, self._beliefs)[:, :, None, None] - np.log(len(SCALES))
+        )
         return odds
 
     @staticmethod

@@ -1,6 +1,6 @@
 """Before any meter is judged: is the zone understood? What forbids a verdict, with its reason."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,19 +38,28 @@ class Understanding:
     reasons: tuple[Reason, ...]
 
 
-def blocked(customers: Sequence[MemberSeries], references: Sequence[MemberSeries]) -> tuple[Reason, ...]:
-    """What forbids a balance whatever the figures."""
+def incomplete(customers: Sequence[MemberSeries], references: Sequence[MemberSeries]) -> tuple[Reason, ...]:
+    """What of a balance is missing altogether."""
     reasons = []
     if not references:
         reasons.append(Reason("no_reference", "the zone has no reference meter in this window"))
     if not customers:
         reasons.append(Reason("no_customers", "no customer's meter is known in the zone in this window"))
-    for member in (*references, *customers):
-        faults = [kind for kind in member.faults if member.is_reference or kind not in _MODELLED]
-        if faults:
+    return tuple(reasons)
+
+
+def member_faults(
+    members: Sequence[MemberSeries], faults: Mapping[int, tuple[str, ...]] | None = None
+) -> tuple[Reason, ...]:
+    """Members at fault in ways that the model does not account for; `faults` by meter_id instead of the members' own."""
+    reasons = []
+    for member in members:
+        of_member = member.faults if faults is None else faults.get(member.meter_id, ())
+        kinds = [kind for kind in of_member if member.is_reference or kind not in _MODELLED]
+        if kinds:
             role = "reference meter" if member.is_reference else "meter"
-            text = f"a {role} of the zone is at fault ({', '.join(faults)}); its missing quantity would be put on others"
-            reasons.append(Reason("member_at_fault", text, {"meter_id": member.meter_id, "findings": faults}))
+            text = f"a {role} of the zone is at fault ({', '.join(kinds)}); its missing quantity would be put on others"
+            reasons.append(Reason("member_at_fault", text, {"meter_id": member.meter_id, "findings": kinds}))
     return tuple(reasons)
 
 
@@ -91,13 +100,17 @@ def understanding(
         text = f"a load of {100 * size / past.load:.2g} % of the zone's runs past the meters"
         reasons.append(Reason("unmetered_load", text, data))
     return Understanding(
-        groups, collected_pct, loss_pct, 100 * noise / past.load, size, since if size is not None else None, tuple(reasons)
+        groups,
+        collected_pct,
+        loss_pct,
+        100 * noise / past.load,
+        size,
+        since if size is not None else None,
+        tuple(reasons),
     )
 
 
-def _loss(
-    zone: ZoneFacts, past: History, state: ZoneState, customers: Sequence[MemberSeries]
-) -> tuple[float, float]:
+def _loss(zone: ZoneFacts, past: History, state: ZoneState, customers: Sequence[MemberSeries]) -> tuple[float, float]:
     """Loss of the last month as a share of the references' sum [%], and how far errors alone may carry it (2 sd).
 
     What meters show whose load does not flow through the reference, or that run in reverse, is left out or turned.

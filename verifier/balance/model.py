@@ -179,9 +179,7 @@ def _gains(sd: float, data: Intervals) -> _Parts:
         yield "gains", data.references, 0.0, sd
 
 
-def _line_losses(
-    customers: Sequence[MemberSeries], side: SideInformation, beliefs: Beliefs, data: Intervals
-) -> _Parts:
+def _line_losses(customers: Sequence[MemberSeries], side: SideInformation, beliefs: Beliefs, data: Intervals) -> _Parts:
     x, total = data.x, data.x.sum(axis=1)
     if side.resistance_ohm is not None:
         by_customer = path_losses(side.resistance_ohm, [member.phase for member in customers], x, data.hours)

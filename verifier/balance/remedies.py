@@ -99,7 +99,9 @@ def _gaps_repaired(at: _Zone, state: ZoneState) -> Remedy | None:
     if whole >= 1:
         return None
     std = at.std_if(gram=at.gram / max(whole, 0.05))
-    return _remedy(at, "gap_repair", "the missing readings, asked for again from the meters' memories", std, share=whole)
+    return _remedy(
+        at, "gap_repair", "the missing readings, asked for again from the meters' memories", std, share=whole
+    )
 
 
 def _site_test(at: _Zone, state: ZoneState) -> Remedy | None:

@@ -132,7 +132,9 @@ def _searched(
     beliefs: ChangeBeliefs,
 ) -> ZoneState:
     changes, posterior, averaged = _search(past, blocks, sums, beliefs).run(known)
-    return ZoneState(len(blocks), past.terms.sd, shape, blocks, sums, unrests, tuple(changes), posterior, tuple(averaged))
+    return ZoneState(
+        len(blocks), past.terms.sd, shape, blocks, sums, unrests, tuple(changes), posterior, tuple(averaged)
+    )
 
 
 def _search(past: History, blocks: Sequence[DayBlock], sums: Sums, beliefs: ChangeBeliefs) -> ChangeSearch:

@@ -142,6 +142,8 @@ def _place(member: MemberSeries, instants: Instants, reach_us: int) -> _Placed:
         quantity[first:last] = course
         usable[first:last] = inside[first:last]
         gaps.append((first, last, _GAP_WIDENING * variance * scale))
+    for start_us, end_us in member.spoiled_us:
+        usable[(instants[1:] > start_us) & (instants[:-1] < end_us)] = False
     quantity = np.where(inside, quantity, 0.0) * member.sign
     return _Placed(quantity, usable | outside, known & present, present, gaps, spread * variance * present)
 

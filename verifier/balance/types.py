@@ -33,6 +33,7 @@ class MemberSeries:
     `mpe_pct` is None, with `no_limit` saying why, where no limit is known; `faults` are kinds of findings in force that
     spoil a balance. The meter was part of the zone in [`installed_us`, `removed_us`); outside it counts nothing.
     `prior_mean_pct` and `prior_sd_pct` are those of healthy meters like it; `phase` is 1, 2, 3 or 123 (0: not known).
+    In the spans `spoiled_us`, [start, end), its quantities are not to be believed (a reset, a jump).
     """
 
     meter_id: int
@@ -50,6 +51,7 @@ class MemberSeries:
     removed_us: int | None = None
     prior_mean_pct: float = 0.0
     phase: int = 0
+    spoiled_us: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,12 @@ def _stopped(past: History, state: ZoneState, settings: BalanceSettings) -> dict
         if value - _CERTAIN * sd > settings.stopped_share_min:
             since = int(past.timeline.instants_us[silence.first])
             text = "the meter stands still while its usual load goes on: it is missing from the zone's sum"
-            data = {"missing_share": float(value), "std": sd, "since_us": since, "silent_h": (end - silence.first) * past.timeline.hours}
+            data = {
+                "missing_share": float(value),
+                "std": sd,
+                "since_us": since,
+                "silent_h": (end - silence.first) * past.timeline.hours,
+            }
             out[silence.meter] = Reason("stopped", text, data)
     return out
 
