@@ -48,6 +48,9 @@ class BalanceSettings(BaseModel):
         description="Unexplained noise of an interval, against what a usual customer's load varies by, above which the"
         " zone is not understood.",
     )
+    noise_customer_max_water: Annotated[float, Field(gt=0)] = Field(
+        default=0.2, description="The same for water, whose leakage is never quite still."
+    )
     unmetered_max_pct: Percent = Field(
         default=1.0, description="A load past the meters above this share of the zone's withholds its verdicts [%]."
     )

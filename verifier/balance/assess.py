@@ -8,10 +8,10 @@ from metrology.outcomes import Outcome, Reason
 from metrology.quantities import Medium
 from verifier.balance.averaging import ChangeBeliefs
 from verifier.balance.days import History, history
-from verifier.balance.gate import incomplete, member_faults, shortfalls, understanding
+from verifier.balance.gate import Understanding, incomplete, member_faults, shortfalls, understanding, unrest_begins
 from verifier.balance.model import Beliefs
 from verifier.balance.remedies import remedies
-from verifier.balance.sequence import Epochs, ZoneState, advance, believing, state_at
+from verifier.balance.sequence import Epochs, ZoneState, advance, begin, believing, state_at
 from verifier.balance.timeline import zone_timeline
 from verifier.balance.types import (
     DAY_US,
@@ -23,7 +23,7 @@ from verifier.balance.types import (
     ZoneFacts,
     ZoneReport,
 )
-from verifier.balance.verdict import judge
+from verifier.balance.verdict import Figures, estimates, judge
 from verifier.balance_settings import BalanceSettings
 
 FaultsAt = Callable[[int], Mapping[int, tuple[str, ...]]]
@@ -117,6 +117,7 @@ def _assess_history(
     epochs = Epochs(settings.first_days, settings.epoch_days)
     changing = change_beliefs(settings, len(customers))
     state: ZoneState | None = None
+    calm: dict[int, Figures | None] = {}
     for end_us in ends_us:
         days = (end_us - start_us) // DAY_US
         if past is None or days < 1 or days > past.days:
@@ -133,7 +134,9 @@ def _assess_history(
             yield _withheld(customers, start_us, end_us, why, groups, collected_pct)
             continue
         faults = member_faults(members, faults_at(end_us) if faults_at else None)
-        yield _judged(zone, past, state, customers, end_us, settings, faults, end_us == ends_us[-1])
+        seen = understanding(zone, believing(past, state.prior_sd), state, customers, settings)
+        figures = _figures(zone, past, state, customers, settings, seen, calm)
+        yield _judged(zone, past, state, customers, settings, faults, seen, figures, end_us == ends_us[-1])
 
 
 def _history(
@@ -155,20 +158,47 @@ def _history(
         return None, (Reason("no_consumption", str(error)),)
 
 
+def _figures(
+    zone: ZoneFacts,
+    past: History,
+    state: ZoneState,
+    customers: Sequence[MemberSeries],
+    settings: BalanceSettings,
+    seen: Understanding,
+    calm: dict[int, Figures | None],
+) -> Figures | None:
+    """The estimates to be told: of a zone that is not understood those of the last epoch before, None without any.
+
+    A load that runs past the meters makes estimates wrong that were right before it began. `calm` keeps what was found.
+    """
+    now = Figures(state.days, tuple(estimates(believing(past, state.prior_sd), state, customers, settings)))
+    if not seen.is_disturbed:
+        return now
+    epoch = Epochs(settings.first_days, settings.epoch_days).last(unrest_begins(past, state))
+    if epoch not in calm:
+        calm[epoch] = None
+        if epoch:
+            before = begin(past, epoch, change_beliefs(settings, len(customers)))
+            then = believing(past, before.prior_sd)
+            if not understanding(zone, then, before, customers, settings).is_disturbed:
+                calm[epoch] = Figures(epoch, tuple(estimates(then, before, customers, settings)))
+    return calm[epoch]
+
+
 def _judged(
     zone: ZoneFacts,
     past: History,
     state: ZoneState,
     customers: Sequence[MemberSeries],
-    end_us: int,
     settings: BalanceSettings,
     faults: tuple[Reason, ...],
+    seen: Understanding,
+    figures: Figures | None,
     is_last: bool,
 ) -> ZoneDay:
     past = believing(past, state.prior_sd)
-    seen = understanding(zone, past, state, customers, settings)
     reasons = (*faults, *seen.reasons)
-    assessments = judge(past, state, customers, reasons, settings)
+    assessments = judge(past, state, customers, reasons, figures, settings)
     report = ZoneReport(
         groups=seen.groups,
         collected_pct=seen.collected_pct,
@@ -180,7 +210,7 @@ def _judged(
         remedies=remedies(zone, past, state, customers, settings) if is_last else (),
         reasons=reasons,
     )
-    return ZoneDay(end_us, assessments, report)
+    return ZoneDay(int(past.timeline.instants_us[past.edges[state.days]]), assessments, report)
 
 
 def _withheld(

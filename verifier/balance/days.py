@@ -20,8 +20,8 @@ _SHAPE_DAYS = 12  # whose residuals tell the noise's shape
 class History:
     """A zone's timeline with the model's columns over it: `terms` and `target` reference − Σ x, (T,).
 
-    `edges` (D + 1,): the first interval of each day. `load`: the mean load [base unit an interval]. `silences` are those
-    of the columns `silent`, `compared` the direct comparisons: day, meter's column, its coefficient d and std of it.
+    `edges` (D + 1,): the first interval of each day. `load`: the mean load [base unit an interval]. `silences` are
+    those of the columns `silent`, `compared` the direct comparisons: day, meter's column, coefficient d and its std.
     """
 
     timeline: Timeline
@@ -120,7 +120,7 @@ def day_block(past: History, day: int, shape: NoiseShape, guess: Floats | None =
         sd = np.sqrt(np.diag(day_covariance(shape, facts)))
         inflation[used] = tail_inflation(target - design @ guess, sd)
     covariance = day_covariance(shape, facts, inflation)
-    return _with_comparisons(past, whiten(day, design, target, covariance, lambda inverse: _bias(past, inverse)))
+    return _with_comparisons(past, whiten(day, design, target, covariance, lambda inverse: _bias(past, day, inverse)))
 
 
 def _with_comparisons(past: History, block: DayBlock) -> DayBlock:
@@ -140,14 +140,14 @@ def _with_comparisons(past: History, block: DayBlock) -> DayBlock:
     )
 
 
-def _bias(past: History, inverse: Floats) -> Floats:
+def _bias(past: History, day: int, inverse: Floats) -> Floats:
     """By how much quantisation lowers the columns' moments, (p,), given a day's inverse covariance V⁻¹.
 
     It is an error in the variables: the registers' deviations η stand in the columns as Dη, D the difference of
     successive instants, and with the opposite sign in the balance. The moment of x_i is too small by tr(V⁻¹DDᵀ)·var η_i
     (Fuller, Measurement Error Models, 1987, section 2.2), and that of every column made of x_i in proportion.
     """
-    variance = past.timeline.resolution_variance
+    variance = past.timeline.resolution_variance[day]
     diagonal, first, second = (float(np.trace(inverse, offset=k)) for k in (0, 1, 2))
     same = 2 * diagonal - 2 * first
     shifted = 2 * first - diagonal - second - same

@@ -16,6 +16,8 @@ from verifier.balance_settings import BalanceSettings
 
 _MONTH_DAYS = 30
 _RECENT_DAYS = 3
+_DISTURBING = ("zone_not_understood", "unmetered_load")
+_UNREST_SHARE = 0.5  # of the days since it began
 _FAR = 0.5  # a coefficient beyond tells a foreign or reversed meter, no error
 # Kinds of findings that the model itself accounts for, see `silence` and the changes.
 _MODELLED = ("stopped", "reversed_running")
@@ -37,6 +39,11 @@ class Understanding:
     unmetered_since_us: int | None
     reasons: tuple[Reason, ...]
 
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether something flows, or is told, that the model does not hold, so that its estimates are not right."""
+        return any(reason.code in _DISTURBING for reason in self.reasons)
+
 
 def incomplete(customers: Sequence[MemberSeries], references: Sequence[MemberSeries]) -> tuple[Reason, ...]:
     """What of a balance is missing altogether."""
@@ -51,7 +58,7 @@ def incomplete(customers: Sequence[MemberSeries], references: Sequence[MemberSer
 def member_faults(
     members: Sequence[MemberSeries], faults: Mapping[int, tuple[str, ...]] | None = None
 ) -> tuple[Reason, ...]:
-    """Members at fault in ways that the model does not account for; `faults` by meter_id instead of the members' own."""
+    """Members at fault in ways that the model does not account for; `faults` by meter_id replace the members' own."""
     reasons = []
     for member in members:
         of_member = member.faults if faults is None else faults.get(member.meter_id, ())
@@ -87,7 +94,8 @@ def understanding(
     reasons = [*missing, *(_reason("zone_refused", one) for one in refused)]
     noise, typical = _noise(past, state)
     size, since = _unmetered(past, state)
-    if noise > settings.noise_customer_max * typical:
+    most = settings.noise_customer_max_water if zone.medium is Medium.WATER else settings.noise_customer_max
+    if noise > most * typical:
         data = {"noise": noise, "customer": typical, "unmetered": size, "since_us": since}
         text = (
             f"the balance leaves {100 * noise / past.load:.2g} % of the load unexplained from interval to interval,"
@@ -108,6 +116,24 @@ def understanding(
         since if size is not None else None,
         tuple(reasons),
     )
+
+
+def unrest_begins(past: History, state: ZoneState) -> int:
+    """The day on which what is not understood began (a place in the history); 0 where nothing tells it."""
+    restless = (state.unrests > 1.0).astype(np.float64)[::-1]
+    share = np.cumsum(restless) / np.arange(1, restless.size + 1)
+    long_enough = np.flatnonzero((share >= _UNREST_SHARE) & (restless > 0))
+    of_noise = state.days - 1 - int(long_enough[-1]) if long_enough.size else None
+    places = _shared_places(past)
+    of_changes = [change.day for change in state.changes if change.meter in places]
+    began = [*of_changes, *([] if of_noise is None else [of_noise])]
+    # Noise as great from the first day on has no beginning: nothing was ever understood.
+    return min(began, default=0)
+
+
+def _shared_places(past: History) -> set[int]:
+    shared = [past.terms.columns(name) for name in ("constant", "rhythm")]
+    return {i for part in shared for i in range(part.start, part.stop)}
 
 
 def _loss(zone: ZoneFacts, past: History, state: ZoneState, customers: Sequence[MemberSeries]) -> tuple[float, float]:
@@ -140,7 +166,7 @@ def _noise(past: History, state: ZoneState) -> tuple[float, float]:
 def _unmetered(past: History, state: ZoneState) -> tuple[float | None, int | None]:
     """What changes of the constant losses and their course amount to on the last day, and since when."""
     shared = [past.terms.columns(name) for name in ("constant", "rhythm")]
-    places = {i for part in shared for i in range(part.start, part.stop)}
+    places = _shared_places(past)
     mine = [change for change in state.changes if change.meter in places]
     if not mine:
         return None, None

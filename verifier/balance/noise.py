@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from verifier.balance.timeline import Gap
 from verifier.balance.types import Floats
 
+_Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
 _TAIL_FREEDOM = 5.0  # of single rows: Student's t, Lange et al., JASA 84 (1989) 881
 _OUTLYING = 3.5  # standard deviations from which a row is taken for one of the tail
 _PERSISTENCES = (0.6, 0.93)  # of the red part that are tried
@@ -54,7 +56,7 @@ def day_covariance(shape: NoiseShape, day: DayRows, inflation: Floats | None = N
     """Covariance of the balances of a day's used rows, (U, U) [base unit²].
 
     A register's deviation at an instant ends one interval and begins the next with the opposite sign. A gap of m
-    intervals with known total deviates by v·(I − 11ᵀ/m). `inflation` (T,) multiplies the white part of rows in the tail.
+    intervals with known total deviates by v·(I − 11ᵀ/m). `inflation` (T,) multiplies the white part of rows.
     """
     size = day.used.size
     white = shape.white + shape.by_load * day.relative_load**2
@@ -106,25 +108,41 @@ def fit_shape(residuals: Sequence[Floats], days: Sequence[DayRows], load: float,
     level = np.log(max(float(np.mean(np.concatenate(targets) ** 2)), (LEAST_SHARE * load) ** 2))
     least = 2 * np.log(LEAST_SHARE * load)
 
-    def badness(parameters: Floats, persistence: float) -> float:
+    start = np.array([level - 1, level - 2, level - 2, level - 4])
+    bounds = [(least, max(level, least) + 3), *[(min(level, least) - 8, level + 3)] * 3]
+    lows, highs = np.array(bounds).T
+    start = np.minimum(np.maximum(start, lows), highs)
+    found = []
+    for persistence in _PERSISTENCES:
+        powers = [persistence**lag for lag in lags]
+        likeliest = _likeliest(known, loads, powers, targets, start, bounds)
+        found.append((likeliest[1], persistence, likeliest[0]))
+    _, persistence, best = min(found, key=lambda one: one[0])
+    white, by_load, red, daily = (float(value) for value in np.exp(best))
+    return NoiseShape(white, by_load, red, persistence, daily)
+
+
+def _likeliest(
+    known: Sequence[Floats],
+    loads: Sequence[Floats],
+    powers: Sequence[Floats],
+    targets: Sequence[Floats],
+    start: _Vector,
+    bounds: Sequence[tuple[float, float]],
+) -> tuple[Floats, float]:
+    """Logarithms of the white, load's, red and daily variances that maximise the likelihood, and −2 ln of it."""
+
+    def badness(parameters: _Vector) -> float:
         white, by_load, red, daily = np.exp(parameters)
         total = 0.0
-        for base, square, lag, target in zip(known, loads, lags, targets, strict=True):
-            covariance = base + by_load * square + red * persistence**lag + daily
+        for base, square, power, target in zip(known, loads, powers, targets, strict=True):
+            covariance = base + by_load * square + red * power + daily
             np.einsum("ii->i", covariance)[:] += white
             factor = scipy.linalg.cholesky(covariance, lower=True, check_finite=False)
             z = scipy.linalg.solve_triangular(factor, target, lower=True, check_finite=False)
             total += float(z @ z) + 2 * float(np.sum(np.log(np.diag(factor))))
         return total
 
-    start = np.array([level - 1, level - 2, level - 2, level - 4])
-    bounds = [(least, max(level, least) + 3), *[(min(level, least) - 8, level + 3)] * 3]
-    start = np.clip(start, [low for low, _ in bounds], [high for _, high in bounds])
-    options = {"maxiter": 25, "ftol": 1e-5}
-    fits = [
-        (scipy.optimize.minimize(badness, start, args=(p,), method="L-BFGS-B", bounds=bounds, options=options), p)
-        for p in _PERSISTENCES
-    ]
-    best, persistence = min(fits, key=lambda fit: float(fit[0].fun))
-    white, by_load, red, daily = (float(value) for value in np.exp(best.x))
-    return NoiseShape(white, by_load, red, persistence, daily)
+    options: Any = {"maxiter": 25, "ftol": 1e-5}
+    found = scipy.optimize.minimize(badness, start, method="L-BFGS-B", bounds=bounds, options=options)
+    return found.x, float(found.fun)

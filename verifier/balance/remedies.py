@@ -75,7 +75,7 @@ def _more_days(at: _Zone, state: ZoneState) -> Remedy:
 
 def _known_better(zone: ZoneFacts, at: _Zone) -> list[Remedy | None]:
     """Clocks, places in the network and the reference, each known ten times better."""
-    groups = [("clocks", ("clocks", "reference_clock"), "synchronised clocks")]
+    groups: list[tuple[str, tuple[str, ...], str]] = [("clocks", ("clocks", "reference_clock"), "synchronised clocks")]
     if zone.medium is Medium.ELECTRICITY:
         groups.append(("network", ("places", "network_places"), "the network's plan: resistances of shared paths"))
     groups.append(("reference", ("gains",), "a reference meter of known error: a better certificate or a check meter"))

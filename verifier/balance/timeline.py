@@ -36,7 +36,8 @@ class Timeline:
 
     `customers` (T, N) and `references` (T, K): quantities [base unit], signed. `usable` (T,): every member present is
     known at both ends or within a gap of known total. `instant_variance` (T + 1,): variance of the sum of all registers
-    at an instant by resolution and interpolation, `resolution_variance` (N,) that of each customer by resolution.
+    at an instant by resolution and interpolation, `resolution_variance` (D, N) that of each customer by resolution, by
+    day.
     `collected_pct` (T,): share of members present that were read for the interval's end.
     """
 
@@ -87,7 +88,9 @@ def zone_timeline(
     of_references = [_place(member, instants, reach_us) for member in references]
     placed = [*of_customers, *of_references]
     quantities = np.array([one.quantity for one in placed])
-    resolution = _rounding([member.resolution for member in (*customers, *references)], quantities)
+    day = instants // DAY_US - instants[0] // DAY_US
+    resolutions = np.array([member.resolution for member in (*customers, *references)])
+    rounding = _rounding(resolutions, quantities, day[:-1])
     present = np.array([one.present for one in placed]).T
     spread = np.sum([one.spread for one in placed], axis=0)
     collected = np.array([one.collected for one in placed]).T[1:]
@@ -97,21 +100,22 @@ def zone_timeline(
         references=_columns([one.quantity for one in of_references], instants.size - 1),
         usable=np.all([one.usable for one in placed], axis=0),
         gaps=tuple(Gap(i, *gap) for i, one in enumerate(placed) for gap in one.gaps),
-        instant_variance=present @ resolution + spread,
-        resolution_variance=resolution[: len(customers)],
+        instant_variance=np.sum(present * rounding[np.minimum(day, day[-2])], axis=1) + spread,
+        resolution_variance=rounding[:, : len(customers)],
         collected_pct=100 * np.sum(collected, axis=1) / np.maximum(np.sum(present[1:], axis=1), 1),
     )
 
 
-def _rounding(resolutions: Sequence[float], quantities: Floats) -> Floats:
-    """Variance of each register about what flowed, (N,): Δ²/12 (GUM 4.3.7), less where it hardly moves.
+def _rounding(resolutions: Floats, quantities: Floats, day: NDArray[np.int64]) -> Floats:
+    """Variance of each register about what flowed, (D, N): Δ²/12 (GUM 4.3.7), less on days on which it hardly moves.
 
     A register's rounding is spread evenly where a resolution Δ is passed in most intervals. One that advances by x << Δ
     stands still in most, and its difference deviates by x·Δ in square (a share x/Δ of intervals by Δ), not by Δ²/6.
+    `quantities` (N, T), `day` (T,): the place of each interval's day.
     """
-    delta = np.array(resolutions)
-    moved = np.mean(np.abs(quantities), axis=1)
-    out: Floats = delta**2 / 12 * np.minimum(1.0, 6 * moved / np.maximum(delta, 1e-12))
+    length = np.bincount(day)
+    moved = np.array([np.bincount(day, weights=row) for row in np.abs(quantities)]).T / length[:, None]
+    out: Floats = resolutions**2 / 12 * np.minimum(1.0, 6 * moved / np.maximum(resolutions, 1e-12))
     return out
 
 

@@ -33,6 +33,14 @@ class Estimate:
     contributions_pct: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Figures:
+    """The estimates of all meters after `days` days of the history."""
+
+    days: int
+    estimates: tuple[Estimate, ...]
+
+
 def decidable(std_pct: float, mpe_pct: float | None) -> bool:
     """Whether a meter without error and one of twice the limit would each be told with 95 % probability."""
     return mpe_pct is not None and 2 * _CERTAIN * std_pct <= mpe_pct
@@ -68,15 +76,20 @@ def estimates(
 
 
 def _unplaced_losses_pct(past: History, state: ZoneState) -> float:
-    """Line losses, without a plan of the network, as a share of what was used [%].
+    """Line losses, without a plan of the network, as a share of what was used [%]: what is surely seen of them.
 
     Where a customer hangs in it decides how much of them its load causes; columns x_i·S tell that only roughly.
     """
+    names = ("quadratic", "own_quadratic", "places")
+    columns = np.concatenate([np.arange(past.terms.sd.size)[past.terms.columns(name)] for name in names])
     rows = slice(0, past.edges[state.days])
-    parts = [past.terms.columns(name) for name in ("quadratic", "own_quadratic", "places")]
-    lost = sum(float(np.sum(past.terms.design[rows, part] @ state.posterior.mean[part])) for part in parts)
-    used = float(np.sum(past.terms.design[rows, past.terms.columns("meters")]))
-    return abs(100 * lost / used) if used else 0.0
+    sums = past.terms.design[rows][:, columns].sum(axis=0)
+    used = abs(float(np.sum(past.terms.design[rows, past.terms.columns("meters")])))
+    if not columns.size or not used:
+        return 0.0
+    lost = abs(float(sums @ state.posterior.mean[columns]))
+    sd = float(np.sqrt(sums @ state.posterior.covariance[np.ix_(columns, columns)] @ sums))
+    return 100 * max(lost - 2 * sd, 0.0) / used
 
 
 def _contributions(past: History, state: ZoneState) -> dict[str, Floats]:
@@ -102,29 +115,37 @@ def judge(
     state: ZoneState,
     customers: Sequence[MemberSeries],
     zone_reasons: tuple[Reason, ...],
+    figures: Figures | None,
     settings: BalanceSettings,
 ) -> list[MeterAssessment]:
-    """Each customer meter's outcome after the state's days."""
-    start_us, end_us = (int(past.timeline.instants_us[past.edges[day]]) for day in (0, state.days))
+    """Each customer meter's outcome after the state's days; `figures` are None where no estimate can be given."""
     by_own_evidence = _stopped(past, state, settings) | _reversed(past, state, customers)
+    start_us = int(past.timeline.instants_us[0])
+    end_us = int(past.timeline.instants_us[past.edges[state.days]])
+    if figures is not None and figures.days < state.days:
+        of_us = int(past.timeline.instants_us[past.edges[figures.days]])
+        text = "the figures are those of an earlier day, the last on which the zone was understood"
+        zone_reasons = (*zone_reasons, Reason("earlier_estimate", text, {"of_us": of_us}))
     out = []
-    for i, (member, one) in enumerate(zip(customers, estimates(past, state, customers, settings), strict=True)):
+    for i, member in enumerate(customers):
+        one = figures.estimates[i] if figures else None
         outcome, reasons = _outcome(past, state, i, member, one, by_own_evidence.get(i), zone_reasons, settings)
-        change_day = state.averaged[i].change_day
+        change_day = state.averaged[i].change_day if one and not zone_reasons else None
+        judged = one is not None and member.mpe_pct is not None and i not in by_own_evidence
         out.append(
             MeterAssessment(
                 member.meter_id,
                 start_us,
                 end_us,
                 member.mpe_pct,
-                one.error_pct,
-                one.std_pct,
-                None if member.mpe_pct is None else max(one.below, one.above, one.below + one.above),
+                one.error_pct if one and i not in by_own_evidence else None,
+                one.std_pct if one and i not in by_own_evidence else None,
+                one.below + one.above if one and judged else None,
                 outcome,
                 reasons,
                 None if change_day is None else int(past.timeline.instants_us[past.edges[change_day]]),
-                not zone_reasons and decidable(one.std_pct, member.mpe_pct),
-                one.contributions_pct,
+                one is not None and not zone_reasons and decidable(one.std_pct, member.mpe_pct),
+                one.contributions_pct if one else {},
             )
         )
     return out
@@ -135,7 +156,7 @@ def _outcome(
     state: ZoneState,
     i: int,
     member: MemberSeries,
-    one: Estimate,
+    one: Estimate | None,
     by_own_evidence: Reason | None,
     zone_reasons: tuple[Reason, ...],
     settings: BalanceSettings,
@@ -145,10 +166,10 @@ def _outcome(
     reasons = zone_reasons
     if member.mpe_pct is None:
         reasons = (*reasons, Reason("no_limit", member.no_limit))
-    if one.ratio < _FOREIGN_RATIO:
+    if one is not None and one.ratio < _FOREIGN_RATIO:
         text = "what this meter registers does not flow through the zone's reference: a member of another zone"
         reasons = (*reasons, Reason("foreign_member", text, {"true_over_indicated": one.ratio}))
-    if reasons:
+    if reasons or one is None:
         return Outcome.WITHHELD, reasons
     figures = {"error_pct": one.error_pct, "std_pct": one.std_pct, "mpe_pct": member.mpe_pct}
     shown = f"{one.error_pct:+.2f} % ± {2 * one.std_pct:.2f} % (k = 2) against ±{member.mpe_pct:g} %"
