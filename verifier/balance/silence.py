@@ -11,7 +11,8 @@ import numpy as np
 
 from verifier.balance.types import DAY_US, Floats, Instants
 
-_LEAST_US = 20 * 3_600_000_000  # a silence that is looked at
+LEAST_H = 20  # of a silence that is looked at
+_LEAST_US = LEAST_H * 3_600_000_000
 _LEAST_KNOWN = 2 * _LEAST_US  # of the meter's course before
 
 

@@ -9,6 +9,7 @@ from metrology.outcomes import Outcome, Reason
 from verifier.balance.averaging import Averaged
 from verifier.balance.days import History
 from verifier.balance.sequence import ZoneState, level
+from verifier.balance.silence import LEAST_H
 from verifier.balance.types import Floats, MemberSeries, MeterAssessment
 from verifier.balance_settings import BalanceSettings
 
@@ -212,8 +213,9 @@ def _stopped(past: History, state: ZoneState, settings: BalanceSettings) -> dict
     end = past.edges[state.days]
     out = {}
     for silence, value, variance in zip(past.silences, share, np.diag(covariance), strict=True):
-        if not silence.first < end <= silence.last:
-            continue
+        silent_h = (end - silence.first) * past.timeline.hours
+        if silent_h < LEAST_H or end > silence.last:
+            continue  # a history may reach beyond the day that is judged
         sd = float(np.sqrt(variance))
         if value - _CERTAIN * sd > settings.stopped_share_min:
             since = int(past.timeline.instants_us[silence.first])
@@ -222,7 +224,7 @@ def _stopped(past: History, state: ZoneState, settings: BalanceSettings) -> dict
                 "missing_share": float(value),
                 "std": sd,
                 "since_us": since,
-                "silent_h": (end - silence.first) * past.timeline.hours,
+                "silent_h": silent_h,
             }
             out[silence.meter] = Reason("stopped", text, data)
     return out
