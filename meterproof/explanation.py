@@ -10,11 +10,10 @@ from metrology.quantities import BASE_UNIT, Medium
 from store.findings import FindingDraft
 from store.registry import Meter, Zone
 from store.times import to_datetime
-from verifier.evidence import Comparison
+from verifier.balance.types import Comparison, MemberSeries, MeterAssessment
 from verifier.explanation import Explanation
 from verifier.limits import running_limit
 from verifier.settings import VerifierSettings
-from verifier.zone_window import MemberSeries, MeterAssessment
 
 
 def explanation_data(
@@ -55,7 +54,7 @@ def explanation_data(
         "register_findings": [_finding(draft) for draft in findings if draft.meter_id == meter.meter_id],
     }
     if told is not None:
-        data |= _balance_data(meter, told, serials, settings)
+        data |= _balance_data(meter, told, settings)
     return data
 
 
@@ -75,39 +74,32 @@ def limit_data(meter: Meter, mpe_pct: float | None, settings: VerifierSettings) 
     }
 
 
-def _balance_data(
-    meter: Meter, told: Explanation, serials: Mapping[int, str], settings: VerifierSettings
-) -> dict[str, Any]:
+def _balance_data(meter: Meter, told: Explanation, settings: VerifierSettings) -> dict[str, Any]:
     own = meter.prior_sd_pct is not None
-    worst = sorted(told.collected.items(), key=lambda item: item[1])[:5]
+    report = told.report
+    since_us = report.unmetered_since_us
     return {
-        "readings": {
-            "count": told.readings,
-            "first": _time(told.first_us),
-            "last": _time(told.last_us),
-            "collected_pct": 100 * told.collected[meter.meter_id],
-            "zone_collected_pct": 100 * sum(told.collected.values()) / len(told.collected),
-            "least_collected_pct": {serials.get(i, str(i)): 100 * share for i, share in worst},
-        },
+        "decidable": told.decidable,
+        "change_at": None if told.change_us is None else _time(told.change_us),
+        "readings": {"count": told.readings, "first": _time(told.first_us), "last": _time(told.last_us)},
         "balance": {
-            "intervals": told.intervals,
-            "noise": told.noise,
-            "noise_of_resolution": told.quantisation,
+            "groups": report.groups,
+            "collected_pct": report.collected_pct,
+            "loss_pct": report.loss_pct,
+            "noise_share_pct": report.noise_share_pct,
+            "unmetered": report.unmetered,
+            "unmetered_since": None if since_us is None else _time(since_us),
             "unit": BASE_UNIT[Medium(meter.medium)],
-            "autocorrelation": told.autocorrelation,
-            "error_pct": told.error_pct,
-            "std_pct": told.std_pct,
+            "decidable_meters": len(report.decidable),
+            "reasons": [asdict(reason) for reason in report.reasons],
         },
         "prior": {
-            "mean_pct": 0.0,
+            "mean_pct": told.prior_mean_pct,
             "sd_pct": told.prior_sd_pct,
             "source": "stated for this meter (prior_sd_pct)"
             if own
             else f"settings, balance.prior_sd_{meter.medium}_pct",
-            "widened_sd_pct": told.widened_sd_pct,
         },
-        "terms_of_d_pct": {_time(day)[:10]: part for day, part in told.terms_pct},
-        "d_pct": told.d_pct,
         "budget_std_pct": {part.name: part.std_pct for part in told.budget},
         "remedies": [asdict(remedy) for remedy in told.remedies],
         "information_min": settings.balance.information_min,
@@ -146,32 +138,30 @@ def print_explanation(data: Mapping[str, Any]) -> None:
 
 def _print_balance(data: Mapping[str, Any]) -> None:
     readings, balance, prior = data["readings"], data["balance"], data["prior"]
+    out.print(f"readings: {readings['count']:,} from {readings['first']} to {readings['last']}", markup=False)
     out.print(
-        f"readings: {readings['count']:,} from {readings['first']} to {readings['last']}; collected"
-        f" {readings['collected_pct']:.2f} %, the zone {readings['zone_collected_pct']:.2f} %",
+        f"zone: {balance['groups']:,} groups of data, collected {balance['collected_pct']:.2f} %,"
+        f" losses {_figure(balance['loss_pct'])} %, noise of an interval {_figure(balance['noise_share_pct'])} % of the"
+        f" mean load; {balance['decidable_meters']} meters are decidable",
         markup=False,
     )
+    if balance["unmetered"] is not None:
+        out.print(
+            f"unmetered load: {balance['unmetered']:.4g} {balance['unit']} an interval since"
+            f" {balance['unmetered_since']}",
+            markup=False,
+        )
     out.print(
-        f"balance: {balance['intervals']:,} intervals, noise {balance['noise']:.4g} {balance['unit']} each"
-        f" (of resolution {balance['noise_of_resolution']:.4g}), autocorrelation {balance['autocorrelation']:.2f};"
-        f" error {balance['error_pct']:.4f} %, standard uncertainty {balance['std_pct']:.4f} %",
+        f"prior: mean {prior['mean_pct']:g} %, standard deviation {prior['sd_pct']:g} % ({prior['source']});"
+        f" {'decidable' if data['decidable'] else 'not decidable'}",
         markup=False,
     )
-    out.print(
-        f"prior: mean 0, standard deviation {prior['sd_pct']:g} % ({prior['source']}),"
-        f" widened by the data to {prior['widened_sd_pct']:.4g} %",
-        markup=False,
-    )
-    terms = [[day, f"{part:+.5f}"] for day, part in data["terms_of_d_pct"].items()]
-    title = f"terms of d = 1/(1 + e) - 1 [%], sum {data['d_pct']:+.5f}"
-    print_table(title, ["day (UTC)", "term"], terms)
+    if data["change_at"]:
+        out.print(f"the error left its former level about {data['change_at']}", markup=False)
     parts = [[name, f"{std:.4f}"] for name, std in data["budget_std_pct"].items()]
-    print_table(f"standard uncertainty {balance['std_pct']:.4f} %", ["component", "std [%]"], parts)
-    remedies = [
-        [one["text"], f"{one['std_pct']:.4f}", f"{one['gain_nat']:.3f}", "yes" if one["decidable"] else "no"]
-        for one in data["remedies"]
-    ]
-    print_table("what would make it surer", ["remedy", "std [%]", "gain [nat]", "decidable"], remedies)
+    print_table(f"standard uncertainty {data['std_pct']:.4f} %", ["component", "std [%]"], parts)
+    remedies = [[one["text"], str(one["newly_decidable"]), f"{one['std_fall_pct']:.4f}"] for one in data["remedies"]]
+    print_table("what would make the zone surer", ["remedy", "newly decidable", "mean std falls by [%]"], remedies)
 
 
 def _figure(value: float | None) -> str:

@@ -1,7 +1,7 @@
 """Assessments of zones: how far each zone has come, what was concluded of its meters, and what that rests on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -29,22 +29,48 @@ class AssessmentRow:
     p_nonconforming: float | None
     outcome: str
     reasons: Sequence[Mapping[str, Any]]
+    change_at: datetime | None = None
+    decidable: bool = False
+    contributions_pct: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneReportRow:
+    """How well a zone is understood at a day's end; shares are of its mean load [%].
+
+    `unmetered` [base unit an interval] since `unmetered_since`; None where no such load is seen. `decidable` counts the
+    meters of which a verdict can be had. `remedies` and `reasons` as the verifier has them.
+    """
+
+    zone_id: int
+    window_end: datetime
+    groups: int
+    collected_pct: float
+    loss_pct: float | None
+    noise_share_pct: float | None
+    unmetered: float | None
+    unmetered_since: datetime | None
+    decidable: int
+    remedies: Sequence[Mapping[str, Any]]
+    reasons: Sequence[Mapping[str, Any]]
 
 
 class DayOutcome(NamedTuple):
-    """A meter's nonconforming day."""
+    """A meter's nonconforming day and the code of its first reason; figures are None where there are none."""
 
     meter_id: int
     window_start: datetime
     window_end: datetime
-    error_pct: float
-    std_pct: float
-    mpe_pct: float
-    p_nonconforming: float
+    error_pct: float | None
+    std_pct: float | None
+    mpe_pct: float | None
+    p_nonconforming: float | None
+    reason: str = ""
 
 
 def balanced_meters(connection: Connection) -> NDArray[np.void]:
-    """All pairs (meter_id, zone_id) of meters that take part in a balance: a zone's customers and references.
+    """All pairs (meter_id, zone_id) of meters that take part in a balance: a zone's customers and references, and
+    the check meters that customers' meters are compared with.
 
     A zone's references also take part in the zone around it, as customers there. Zones that never had a reference of
     their own have no balance and are left out. Sorted.
@@ -110,16 +136,20 @@ def put_assessments(
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into assessment (zone_id, meter_id, window_start, window_end, error_pct, std_pct, mpe_pct,"
-            " p_nonconforming, outcome, reasons, assessed_at, commit_seq, software_version, settings_digest)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " p_nonconforming, outcome, reasons, change_at, decidable, contributions_pct, assessed_at, commit_seq,"
+            " software_version, settings_digest)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " on conflict (meter_id, zone_id, window_end) do update set window_start = excluded.window_start,"
             " error_pct = excluded.error_pct, std_pct = excluded.std_pct, mpe_pct = excluded.mpe_pct,"
             " p_nonconforming = excluded.p_nonconforming, outcome = excluded.outcome, reasons = excluded.reasons,"
+            " change_at = excluded.change_at, decidable = excluded.decidable,"
+            " contributions_pct = excluded.contributions_pct,"
             " assessed_at = excluded.assessed_at, commit_seq = excluded.commit_seq,"
             " software_version = excluded.software_version, settings_digest = excluded.settings_digest",
             [
                 (zone_id, r.meter_id, r.window_start, r.window_end, r.error_pct, r.std_pct, r.mpe_pct,
-                 r.p_nonconforming, r.outcome, Jsonb(list(r.reasons)), provenance.assessed_at, provenance.commit_seq,
+                 r.p_nonconforming, r.outcome, Jsonb(list(r.reasons)), r.change_at, r.decidable,
+                 Jsonb(dict(r.contributions_pct)), provenance.assessed_at, provenance.commit_seq,
                  provenance.software_version, provenance.settings_digest)
                 for r in rows
             ],
@@ -131,10 +161,41 @@ def put_assessments(
         )
 
 
+def put_zone_report(connection: Connection, row: ZoneReportRow, provenance: Provenance) -> None:
+    """Write the report of a zone's day in place of the one before."""
+    connection.execute(
+        "insert into zone_report (zone_id, window_end, groups, collected_pct, loss_pct, noise_share_pct, unmetered,"
+        " unmetered_since, decidable, remedies, reasons, assessed_at, commit_seq, software_version, settings_digest)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " on conflict (zone_id, window_end) do update set groups = excluded.groups,"
+        " collected_pct = excluded.collected_pct, loss_pct = excluded.loss_pct,"
+        " noise_share_pct = excluded.noise_share_pct, unmetered = excluded.unmetered,"
+        " unmetered_since = excluded.unmetered_since, decidable = excluded.decidable, remedies = excluded.remedies,"
+        " reasons = excluded.reasons, assessed_at = excluded.assessed_at, commit_seq = excluded.commit_seq,"
+        " software_version = excluded.software_version, settings_digest = excluded.settings_digest",
+        (row.zone_id, row.window_end, row.groups, row.collected_pct, row.loss_pct, row.noise_share_pct, row.unmetered,
+         row.unmetered_since, row.decidable, Jsonb(list(row.remedies)), Jsonb(list(row.reasons)),
+         provenance.assessed_at, provenance.commit_seq, provenance.software_version, provenance.settings_digest),
+    )  # fmt: skip
+
+
+def take_rechecks(connection: Connection) -> dict[int, datetime]:
+    """The zones whose days are to be assessed again, each from a time on; they are noted no more.
+
+    Call under the follower's lock.
+    """
+    rows = connection.execute(
+        "with taken as (delete from zone_recheck returning zone_id, from_at)"
+        " select zone_id, min(from_at) from taken group by zone_id order by zone_id"
+    ).fetchall()
+    return dict(rows)
+
+
 def nonconforming_days(connection: Connection, meter_ids: Sequence[int]) -> list[DayOutcome]:
     """Every nonconforming outcome of the meters, in whatever zone, by meter and day."""
     rows = connection.execute(
-        "select meter_id, window_start, window_end, error_pct, std_pct, mpe_pct, p_nonconforming from assessment"
+        "select meter_id, window_start, window_end, error_pct, std_pct, mpe_pct, p_nonconforming,"
+        " coalesce(reasons -> 0 ->> 'code', '') from assessment"
         " where meter_id = any(%s) and outcome = 'nonconforming' order by meter_id, window_end",
         ([int(meter_id) for meter_id in meter_ids],),
     ).fetchall()
@@ -156,7 +217,7 @@ _BALANCED_METERS = """
     with own as (
         select i.meter_id, m.zone_id, i.role
         from installation i join zone_membership m using (service_point_id, medium)
-        where i.during && m.during and i.role in ('customer', 'reference')),
+        where i.during && m.during ),
     pairs as (
         select meter_id, zone_id from own
         union select o.meter_id, z.parent_zone_id from own o join zone z using (zone_id)

@@ -152,6 +152,7 @@ def record_site_test(connection: Connection, draft: SiteTestDraft) -> int:
             " as corrects",
         )
     site_test_id = _insert(connection, draft)
+    _recheck(connection, draft)
     detail = {
         "meter_id": draft.meter_id,
         "tested_at": draft.tested_at,
@@ -171,6 +172,17 @@ def _supersede(connection: Connection, meter_id: int, site_test_id: int) -> None
     )
     if done.rowcount != 1:
         raise NotFoundError(f"site test {site_test_id} is none of this meter's tests in force; list them and name one")
+
+
+def _recheck(connection: Connection, draft: SiteTestDraft) -> None:
+    """The meter's zones are to be assessed again from the test on, and from the one that it corrects."""
+    connection.execute(
+        "insert into zone_recheck (zone_id, from_at)"
+        " select distinct z.zone_id, least(%(at)s, (select tested_at from site_test where site_test_id = %(old)s))"
+        " from installation i join zone_membership m using (service_point_id, medium) join zone z using (zone_id)"
+        " where i.meter_id = %(meter_id)s",
+        {"at": draft.tested_at, "old": draft.corrects, "meter_id": draft.meter_id},
+    )
 
 
 def _insert(connection: Connection, draft: SiteTestDraft) -> int:

@@ -1,6 +1,6 @@
 """What the checks on register steps make of readings from their very beginning: accepted totals and findings. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,11 @@ class StepResults:
 
     series: Series
     findings: tuple[FindingDraft, ...]
+
+    def of_meters(self, ids: Collection[int]) -> "StepResults":
+        """Those of some meters."""
+        series = {meter_id: one for meter_id, one in self.series.items() if meter_id in ids}
+        return StepResults(series, tuple(draft for draft in self.findings if draft.meter_id in ids))
 
 
 def accepted_totals(readings: Structured, records: Sequence[MeterRecord], settings: VerifierSettings) -> Series:

@@ -1,8 +1,8 @@
-"""Settings of the zone balance: windows, sufficiency, what is believed before the data, and when an alarm is raised."""
+"""Settings of the zone balance: history, sufficiency, what is believed before the data, and when an alarm is raised."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from metrology.errors import MeterproofError
 from metrology.quantities import Medium
@@ -17,11 +17,6 @@ class BalanceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    windows_days: tuple[int, ...] = Field(
-        default=(28, 14, 7, 4),
-        min_length=1,
-        description="Windows tried, longest first [d]: the longest in which the errors were constant is used.",
-    )
     history_days: Annotated[int, Field(ge=7, le=366)] = Field(
         default=112, description="Days of readings that an estimate rests on at most [d]."
     )
@@ -60,8 +55,8 @@ class BalanceSettings(BaseModel):
     )
     network_doubt: Annotated[float, Field(ge=0, le=2)] = Field(
         default=1.0,
-        description="Without the resistances of a network, the share of its line losses that stays in the uncertainty of"
-        " every meter: where a customer hangs in it is known only roughly from the loads.",
+        description="Without the resistances of a network, the share of its line losses that stays in the uncertainty"
+        " of every meter: where a customer hangs in it is known only roughly from the loads.",
     )
     regulation_electricity: str = Field(
         default="jjf-hebei-174-2020", description="Regulation that states the limits in service of electricity meters."
@@ -87,7 +82,7 @@ class BalanceSettings(BaseModel):
         " none; registered zones have their own [%].",
     )
     std_floor_pct: Percent = Field(
-        default=0.25,
+        default=0.05,
         description="Least standard uncertainty, for what the model leaves out (own load's losses, load dependence,"
         " temperature) [%].",
     )
@@ -95,13 +90,8 @@ class BalanceSettings(BaseModel):
         default=1.5,
         description="Readings further apart than this many intervals of the zone leave the course between open.",
     )
-    longest_interval_intervals: Annotated[float, Field(ge=1)] = Field(
-        default=4.0,
-        description="Intervals longer than so many of the zone's (some member was in a gap) are left out: their losses"
-        " can't be told from their quantities.",
-    )
     clock_sd_electricity_s: Seconds = Field(
-        default=3.0, description="Standard deviation of electricity meters' clocks about the reference's [s]."
+        default=5.0, description="Standard deviation of electricity meters' clocks about the reference's [s]."
     )
     clock_sd_water_s: Seconds = Field(default=10.0, description="The same for water meters [s].")
     clock_sd_gas_s: Seconds = Field(default=15.0, description="The same for gas meters [s].")
@@ -110,34 +100,10 @@ class BalanceSettings(BaseModel):
         description="How much the line losses that a customer causes may differ from the zone's mean by its place in"
         " the network: standard deviation as a share of that of the zone's quadratic losses. 0: not at all.",
     )
-    changed_mean_max: Annotated[float, Field(gt=1)] = Field(
-        default=5.0,
-        description="Above, the estimates of a window's parts differ too much for constant errors (mean of the meters'"
-        " standardised squares): a shorter window is tried; where none is left, the verdict is withheld.",
-    )
-    changed_meter_max: Annotated[float, Field(gt=1)] = Field(
-        default=30.0, description="The same for the single meter that differs most."
-    )
-    steady_meter_max: Annotated[float, Field(gt=1)] = Field(
-        default=4.0,
-        description="Above, a meter's change is believed (4 is two standard deviations): if the error may be beyond the"
-        " limits should the change go on, the meter is not said to conform on the window's mean.",
-    )
     last_day_share_min: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.1,
         description="A meter that registered less in the last day than this share of its mean is not said to conform:"
         " it may have stopped.",
-    )
-    recent_days: Annotated[int, Field(ge=1)] = Field(
-        default=3, description="The last so many days are held against those before to tell a fresh change [d]."
-    )
-    noise_share_max_pct: Percent = Field(
-        default=5.0, description="Above, the residuals against the mean load say that the zone is not understood [%]."
-    )
-    error_max_pct: Percent = Field(
-        default=30.0,
-        description="An estimate beyond says that the zone is not understood: a load that no meter shows is being put"
-        " on the meter whose use is most alike [%].",
     )
     information_min: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.5,
@@ -167,14 +133,6 @@ class BalanceSettings(BaseModel):
         except MeterproofError as error:
             raise ValueError(str(error)) from None
         return name
-
-    @model_validator(mode="after")
-    def _windows_descend(self) -> Self:
-        if any(day < 1 for day in self.windows_days) or list(self.windows_days) != sorted(set(self.windows_days))[::-1]:
-            raise ValueError(
-                f"windows_days = {self.windows_days} must be whole days in descending order, e.g. [28, 14, 7, 4]"
-            )
-        return self
 
     def regulation(self, medium: Medium) -> str:
         """The regulation whose limits in service hold for the medium."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrology.errors import InvalidInputError
-from verifier.balance_types import Comparison
+from verifier.balance.types import Comparison
 
 
 class Posterior(NamedTuple):

@@ -14,7 +14,7 @@ from scipy import special
 from metrology.acceptance import FITNESS_RATIO
 from metrology.outcomes import Reason
 from metrology.uncertainty import Budget, Component
-from verifier.balance_types import Comparison
+from verifier.balance.types import Comparison
 from verifier.comparison_budget import (
     ComparisonFacts,
     CumulativeSeries,

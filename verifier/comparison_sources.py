@@ -18,14 +18,14 @@ from store.readings import read_conflicts, read_meter_readings
 from store.registry import Meter, load_meters
 from store.site_tests import SiteTestRow, StandardRow, site_tests_until
 from store.times import to_datetime, to_micros
-from verifier.balance_types import Comparison, ComparisonKind
+from verifier.accepted import Series, accepted_totals
+from verifier.balance.types import Comparison, ComparisonKind
 from verifier.comparison import DAY_US, compare_longest
 from verifier.comparison_budget import ComparisonFacts, CumulativeSeries, Standard
 from verifier.limits import running_limit_pct
 from verifier.resume import followed_and_placeable
 from verifier.settings import VerifierSettings
 from verifier.site_test import SiteTest, TestPoint, evaluate_site_test, load_profile
-from verifier.zone_members import Series, accepted_totals
 
 Connection = psycopg.Connection[Any]
 _NOTHING = (np.empty(0, np.int64), np.empty(0))

@@ -1,40 +1,32 @@
-"""What may stand beside a zone's readings: comparisons of meters with standards, its network, its conditions. Pure."""
+"""What stands in files beside a zone's readings: its network's resistances, and check meters in series. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from store.registry import Meter, Zone, ZoneMember
 from verifier.accepted import Series
+from verifier.balance.types import Comparison, Floats
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A direct comparison of a meter with a standard: its error [%] with the standard uncertainty [%]."""
-
-    meter_id: int
-    start_us: int
-    end_us: int
-    error_pct: float
-    std_pct: float
-    kind: str  # check_meter or site_test
+def customers_in_order(zone: Zone) -> list[int]:
+    """The ids of the zone's own customers' meters in the order of the meters file, each once."""
+    own = (m.installation for m in zone.members if m.zone_id == zone.zone_id and m.installation.role == "customer")
+    return sorted({place.meter_id for place in own})
 
 
-@dataclass(frozen=True)
-class SideInformation:
-    """A zone's network and conditions, where they are known.
+def resistance_of(zone: Zone, customers: Sequence[int], resistance_ohm: Floats) -> Floats:
+    """The resistances (N, N) of `customers_in_order` in the order of these meters; 0 for those that are none of them.
 
-    `resistance_ohm` (N, N): common-path resistance of the customers in the order of the meters file. The conditions
-    hold at `conditions_us` (K,): `pressure_m` (K,) of water, `temperature_degc` and `atmospheric_hpa` (K,) of gas.
+    `customers` are meter_ids, a meter that came back standing there again.
     """
-
-    resistance_ohm: NDArray[np.float64] | None = None
-    conditions_us: NDArray[np.int64] | None = None
-    pressure_m: NDArray[np.float64] | None = None
-    temperature_degc: NDArray[np.float64] | None = None
-    atmospheric_hpa: NDArray[np.float64] | None = None
+    place = {meter_id: i for i, meter_id in enumerate(customers_in_order(zone))}
+    known = [k for k, meter_id in enumerate(customers) if meter_id in place]
+    at = [place[customers[k]] for k in known]
+    out = np.zeros((len(customers), len(customers)))
+    out[np.ix_(known, known)] = resistance_ohm[np.ix_(at, at)]
+    return out
 
 
 def check_comparisons(

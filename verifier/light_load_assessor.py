@@ -21,6 +21,7 @@ from store.light_load import (
 from store.meter_facts import InstallationFacts, MeterRecord, load_meter_records
 from store.readings import read_conflicts, read_meter_readings
 from store.times import to_datetime, to_micros
+from verifier.accepted import accepted_totals
 from verifier.arrays import FOREVER_US, NEVER_US, Structured
 from verifier.comparison_budget import CumulativeSeries
 from verifier.facts import one_meter
@@ -32,7 +33,6 @@ from verifier.resume import followed_and_placeable
 from verifier.sequences import one_valued
 from verifier.settings import VerifierSettings
 from verifier.step_findings import reading_evidence
-from verifier.zone_members import accepted_totals
 
 Connection = psycopg.Connection[Any]
 _ALGORITHM: Final = 1  # raised when digests of the same readings become others: they are made anew then

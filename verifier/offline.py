@@ -1,8 +1,11 @@
 """Meters of files judged without a database: the last outcome of each, and when its first alert was raised. Pure."""
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import datetime
+from multiprocessing import get_context
 from typing import Final
 
 from metrology.conformity import Outcome, Reason
@@ -12,13 +15,13 @@ from store.findings import FindingDraft
 from store.registry import Meter, Zone
 from store.times import to_datetime, to_micros
 from verifier.accepted import StepResults
-from verifier.evidence import Comparison, SideInformation, check_comparisons
+from verifier.balance.types import Comparison, MeterAssessment, SideInformation, ZoneDay
+from verifier.evidence import check_comparisons
 from verifier.kinds import FindingKind
-from verifier.offline_days import ZoneDay, ZoneFile, assess_days, day_ends
+from verifier.offline_days import ZoneFile, day_ends, zone_days
 from verifier.settings import VerifierSettings
 from verifier.zone_findings import error_findings
 from verifier.zone_members import taking_part, zone_meters
-from verifier.zone_window import MeterAssessment
 
 _GOES_ON: Final = {
     FindingKind.STOPPED: "the register has not moved since {start}: the meter has stopped, or nothing is used",
@@ -72,7 +75,10 @@ def zone_files(
         children = {other.zone_id for other in registry.zones if other.parent_zone_id == zone.zone_id}
         members = zone_meters(zone, taking_part(zone, children), registry.meters)
         beside = side.get(zone.zone_id, SideInformation())
-        yield ZoneFile(members, registry.meters, steps, beside, site_tests)
+        ids = {m.installation.meter_id for m in zone.members}
+        meters = tuple(meter for meter in registry.meters if meter.meter_id in ids)
+        tests = tuple(test for test in site_tests if test.meter_id in ids)
+        yield ZoneFile(members, meters, steps.of_meters(ids), beside, tests)
 
 
 def last_zones(registry: FileRegistry) -> dict[int, int]:
@@ -87,14 +93,54 @@ def last_zones(registry: FileRegistry) -> dict[int, int]:
     return {meter_id: zone_id for meter_id, (_, zone_id) in found.items()}
 
 
+def judge_zones(
+    zones: Sequence[ZoneFile],
+    settings: VerifierSettings,
+    on_zone: Callable[[int], None] | None = None,
+    processes: int | None = None,
+) -> list[ZoneVerdict]:
+    """Every zone by itself, shared among the machine's processors; `on_zone` is told how many are done.
+
+    `processes`: at most so many; None: as many as there are processors for this process.
+    """
+    workers = min(processes or processors(), len(zones))
+    judged: list[ZoneVerdict] = []
+    if workers <= 1:
+        for number, zone in enumerate(zones, start=1):
+            judged.append(judge_zone(zone, settings))
+            _tell(on_zone, number)
+        return judged
+    # Spawned, not forked: a fork of a process with threads may hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(_outcome_of, zone, settings) for zone in zones]
+        for number, _ in enumerate(as_completed(futures), start=1):
+            _tell(on_zone, number)
+        for zone, future in zip(zones, futures, strict=True):
+            judged.append(ZoneVerdict(zone.zone.zone, zone, *future.result()))
+    return judged
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
 def judge_zone(
     given: ZoneFile, settings: VerifierSettings, on_day: Callable[[int, int], None] | None = None
 ) -> ZoneVerdict:
     """Every meter of the zone itself; `on_day` is told the days done and how many there are."""
+    return ZoneVerdict(given.zone.zone, given, *_outcome_of(given, settings, on_day))
+
+
+def _outcome_of(
+    given: ZoneFile, settings: VerifierSettings, on_day: Callable[[int, int], None] | None = None
+) -> tuple[tuple[MeterVerdict, ...], dict[int, ZoneDay], int]:
+    """The meters' verdicts, the days on which they rest by meter_id, and how many days there were."""
     ends = day_ends(given, settings)
     last: dict[int, tuple[MeterAssessment, ZoneDay]] = {}
     nonconforming: list[DayOutcome] = []
-    for number, day in enumerate(assess_days(given, ends, settings), start=1):
+    for number, day in enumerate(zone_days(given, ends, settings), start=1):
         for one in day.assessments:
             last[one.meter_id] = (one, day)
             nonconforming += _nonconforming(one)
@@ -106,7 +152,12 @@ def judge_zone(
         _verdict(given, meter, role, last.get(meter.meter_id, (None, None))[0], alerts)
         for meter, role in _own_meters(given)
     )
-    return ZoneVerdict(given.zone.zone, given, verdicts, {i: day for i, (_, day) in last.items()}, len(ends))
+    return verdicts, {i: day for i, (_, day) in last.items()}, len(ends)
+
+
+def _tell(on_zone: Callable[[int], None] | None, number: int) -> None:
+    if on_zone is not None:
+        on_zone(number)
 
 
 def meters_of_no_zone(registry: FileRegistry) -> list[MeterVerdict]:
@@ -129,13 +180,11 @@ def _own_meters(given: ZoneFile) -> list[tuple[Meter, str]]:
 
 
 def _nonconforming(one: MeterAssessment) -> list[DayOutcome]:
-    figures = (one.error_pct, one.std_pct, one.mpe_pct, one.p_nonconforming)
-    if one.outcome is not Outcome.NONCONFORMING or None in figures:
+    if one.outcome is not Outcome.NONCONFORMING:
         return []
-    error_pct, std_pct, mpe_pct, p = (float(figure or 0.0) for figure in figures)
-    return [
-        DayOutcome(one.meter_id, to_datetime(one.start_us), to_datetime(one.end_us), error_pct, std_pct, mpe_pct, p)
-    ]
+    figures = (one.error_pct, one.std_pct, one.mpe_pct, one.p_nonconforming)
+    span = to_datetime(one.start_us), to_datetime(one.end_us)
+    return [DayOutcome(one.meter_id, *span, *figures, one.reasons[0].code)]
 
 
 def _verdict(

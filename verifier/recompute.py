@@ -19,18 +19,17 @@ from store.readings import read_conflicts, read_meter_readings
 from store.registry import load_zone, zones_of_meters
 from store.times import to_micros
 from verifier.accepted import step_results
+from verifier.balance.types import DAY_US
 from verifier.deliveries import duplicate_findings, future_findings
 from verifier.kinds import STEP_KINDS, FindingKind
 from verifier.resume import followed_and_placeable
 from verifier.settings import VerifierSettings
-from verifier.zone_assessor import ZoneAssessor
+from verifier.zone_assessor import ZoneAssessor, outcome_rows
 from verifier.zone_findings import IMBALANCE_REASONS, SPOILING, error_findings, imbalance_findings, is_spoiling
 from verifier.zone_members import ZoneMeters, load_zone_meters
-from verifier.zone_window import DAY_US
 
 Connection = psycopg.Connection[Any]
 _ALL_TIMES_US: Final = (-(2**62), 2**62)
-_AT_ONCE: Final = 28
 
 
 def recompute(connection: Connection, record: FindingRecord, settings: VerifierSettings) -> FindingDraft | None:
@@ -105,10 +104,18 @@ def _of_errors(connection: Connection, record: FindingRecord, settings: Verifier
     ends = [to_micros(datetime.fromisoformat(day["window_end"])) for day in record.draft.detail["days"]]
     rows = _outcomes(connection, zone, ends, record, settings)
     days = [
-        DayOutcome(r.meter_id, r.window_start, r.window_end, r.error_pct, r.std_pct, r.mpe_pct, r.p_nonconforming)
+        DayOutcome(
+            r.meter_id,
+            r.window_start,
+            r.window_end,
+            r.error_pct,
+            r.std_pct,
+            r.mpe_pct,
+            r.p_nonconforming,
+            r.reasons[0]["code"],
+        )
         for r in rows
         if r.meter_id == record.draft.meter_id and r.outcome == "nonconforming"
-        if r.error_pct is not None and r.std_pct is not None and r.mpe_pct is not None and r.p_nonconforming is not None
     ]
     return error_findings(days, settings.balance.persistence_days)
 
@@ -131,10 +138,8 @@ def _outcomes(
     connection: Connection, zone: ZoneMeters, ends: Sequence[int], record: FindingRecord, settings: VerifierSettings
 ) -> list[AssessmentRow]:
     assessor, spoiling = ZoneAssessor(settings), spoiling_then(connection, zone, record)
-    rows: list[AssessmentRow] = []
-    for i in range(0, len(ends), _AT_ONCE):
-        rows += assessor.outcomes(connection, zone, ends[i : i + _AT_ONCE], spoiling, record.provenance.commit_seq)
-    return rows
+    days = assessor.days(connection, zone, ends, spoiling, record.provenance.commit_seq)
+    return [row for day in days for row in outcome_rows(day)]
 
 
 def _of_deliveries(connection: Connection, record: FindingRecord, settings: VerifierSettings) -> Sequence[FindingDraft]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from metrology.outcomes import Reason
 from metrology.quantities import Medium
 from metrology.uncertainty import Budget, Component, Correlation
-from verifier.balance_types import Comparison
+from verifier.balance.types import Comparison
 from verifier.comparison import standard_reasons
 from verifier.comparison_budget import CumulativeSeries, Standard, drift_line
 from verifier.comparison_settings import ComparisonSettings

@@ -9,24 +9,31 @@ import psycopg
 from metrology.quantities import Medium
 from store.assessments import (
     AssessmentRow,
+    ZoneReportRow,
     first_reading,
     nonconforming_days,
     put_assessments,
+    put_zone_report,
     refused_days,
     set_zone_progress,
+    take_rechecks,
     zone_progress,
 )
 from store.findings import FindingDraft, Provenance, Replaced, findings_in_force, replace_findings
 from store.registry import load_zone
 from store.times import to_datetime, to_micros
-from verifier.arrays import Structured
+from verifier.arrays import FOREVER_US, Structured
+from verifier.balance.assess import NO_SIDE, assess_days, history_start
+from verifier.balance.types import DAY_US, MeterAssessment, ZoneDay, ZoneFacts
+from verifier.comparison_sources import comparisons_until
 from verifier.kinds import FindingKind
 from verifier.settings import VerifierSettings
-from verifier.zone_days import DayInput, day_input
-from verifier.zone_due import MARGIN_US, News, ZoneIndex, complete_end, due_ends, news_of_meters
+from verifier.zone_days import DayInput, history_members, of_those_there
+from verifier.zone_due import REACH_US, News, ZoneIndex, complete_end, due_ends, news_of_meters
 from verifier.zone_findings import (
     IMBALANCE_REASONS,
     error_findings,
+    faults_at,
     imbalance_findings,
     is_spoiling,
     spoiling_findings,
@@ -37,7 +44,6 @@ from verifier.zone_members import (
     load_zone_meters,
     reference_faults,
 )
-from verifier.zone_window import DAY_US, MeterAssessment, ZoneFacts, assess_window
 
 Connection = psycopg.Connection[Any]
 _DAYS_AT_ONCE = 28  # whose readings are held in memory together
@@ -46,13 +52,14 @@ _DAYS_AT_ONCE = 28  # whose readings are held in memory together
 class ZoneAssessor:
     """Brings the assessments of the zones of given meters, and the findings that rest on them, up to date.
 
-    An outcome depends on the readings up to `late_member_s` past its window's end and on the findings in force alone,
-    not on the order in which they came. Not to be shared between threads.
+    An outcome depends on the readings up to `late_member_s` past its day's end, on the findings in force and on the
+    tests on site alone, not on the order in which they came: each day's end is judged from the whole of its history.
+    Not to be shared between threads.
     """
 
     def __init__(self, settings: VerifierSettings) -> None:
         self._settings = settings
-        self._longest_us = settings.balance.windows_days[0] * DAY_US
+        self._history_us = settings.balance.history_days * DAY_US
         self._index = ZoneIndex()
 
     def assess_due(
@@ -65,8 +72,11 @@ class ZoneAssessor:
         """
         changes = []
         spoiling = [finding for finding in findings if is_spoiling(finding)]
-        news = news_of_meters(rows, spoiling, self._longest_us)
+        news = news_of_meters(rows, spoiling, self._history_us)
         of_zones = self._index.news_of_zones(connection, news)
+        for zone_id, from_at in take_rechecks(connection).items():
+            before = of_zones.get(zone_id, News(FOREVER_US, 0, 0))
+            of_zones[zone_id] = News(min(before.first_us, to_micros(from_at)), before.last_us, FOREVER_US)
         progress = zone_progress(connection, list(of_zones))
         for zone_id, news_of_zone in of_zones.items():
             through_us = to_micros(progress[zone_id]) if zone_id in progress else None
@@ -81,37 +91,21 @@ class ZoneAssessor:
         self, connection: Connection, zone: ZoneMeters, news: News, through_us: int | None, provenance: Provenance
     ) -> bool:
         zone_id = zone.zone.zone_id
-        first_at = first_reading(connection, sorted(zone.meters))
-        if first_at is None:
+        first_us = self._first_reading(connection, zone)
+        if first_us is None or (through_us is None and news.last_us == 0):
             return False
-        ends = due_ends(to_micros(first_at), news, through_us, self._settings.balance)
+        if news.first_us <= first_us:
+            news = news._replace(reach_us=FOREVER_US)  # histories begin by the first reading: all of them have moved
+        ends = due_ends(first_us, news, through_us, self._settings.balance)
         spoiling = spoiling_findings(connection, zone) if ends else []
-        for i in range(0, len(ends), _DAYS_AT_ONCE):
-            rows = self.outcomes(connection, zone, ends[i : i + _DAYS_AT_ONCE], spoiling, provenance.commit_seq)
-            put_assessments(connection, zone_id, rows, provenance)
+        for day in self.days(connection, zone, ends, spoiling, provenance.commit_seq):
+            put_assessments(connection, zone_id, outcome_rows(day), provenance)
+            put_zone_report(connection, _report(zone_id, day), provenance)
         # Also noted if no window is full yet, so that further readings of the day need not look into the zone.
         complete_us = complete_end(news, self._settings.balance)
         if through_us is None or complete_us > through_us:
             set_zone_progress(connection, zone_id, to_datetime(complete_us))
         return bool(ends)
-
-    def outcomes(
-        self,
-        connection: Connection,
-        zone: ZoneMeters,
-        ends: Sequence[int],
-        spoiling: Sequence[FindingDraft],
-        commit_seq: int,
-    ) -> list[AssessmentRow]:
-        """The outcomes at these ends [us since 1970, ascending], by the batches up to `commit_seq`; nothing is written.
-
-        `spoiling`: the findings in force that spoil a balance.
-        """
-        rows: list[AssessmentRow] = []
-        for day in self.days(connection, zone, ends, spoiling, commit_seq):
-            found = assess_window(facts_of(zone), day.members, day.earliest_us, day.end_us, self._settings.balance)
-            rows += [_row(one) for one in found]
-        return rows
 
     def days(
         self,
@@ -120,14 +114,43 @@ class ZoneAssessor:
         ends: Sequence[int],
         spoiling: Sequence[FindingDraft],
         commit_seq: int,
+    ) -> Iterator[ZoneDay]:
+        """The outcomes at these ends [us since 1970, ascending], by the batches up to `commit_seq`; nothing is written.
+
+        `spoiling`: the findings in force that spoil a balance.
+        """
+        for given in self.inputs(connection, zone, ends, spoiling, commit_seq):
+            yield judged_day(zone, given, self._settings)
+
+    def inputs(
+        self,
+        connection: Connection,
+        zone: ZoneMeters,
+        ends: Sequence[int],
+        spoiling: Sequence[FindingDraft],
+        commit_seq: int,
     ) -> Iterator[DayInput]:
         """What the outcomes at these ends rest on."""
-        late_us = int(self._settings.balance.late_member_s * 1e6)
-        span_us = ends[0] - self._longest_us - MARGIN_US, ends[-1] + late_us
-        series = load_series(connection, zone, *span_us, commit_seq, self._settings)
-        for end_us in ends:
-            expired = reference_faults(connection, zone.zone.zone_id, zone.present(end_us), end_us)
-            yield day_input(zone, series, spoiling, expired, end_us, self._settings)
+        first_us = self._first_reading(connection, zone)
+        if first_us is None:
+            return
+        settings = self._settings
+        late_us = int(settings.balance.late_member_s * 1e6)
+        for i in range(0, len(ends), _DAYS_AT_ONCE):
+            part = ends[i : i + _DAYS_AT_ONCE]
+            starts = [history_start(first_us, end_us, settings.balance) for end_us in part]
+            series = load_series(connection, zone, starts[0] - REACH_US, part[-1] + late_us, commit_seq, settings)
+            for start_us, end_us in zip(starts, part, strict=True):
+                members = history_members(zone, series, spoiling, start_us, end_us, settings)
+                ids = sorted({one.meter_id for one in members if not one.is_reference})
+                found = comparisons_until(connection, ids, end_us, commit_seq, settings)
+                expired = reference_faults(connection, zone.zone.zone_id, zone.present(end_us), end_us)
+                compared = tuple(one.comparison for one in found if one.comparison is not None)
+                yield DayInput(end_us, members, compared, faults_at(spoiling, end_us) | expired)
+
+    def _first_reading(self, connection: Connection, zone: ZoneMeters) -> int | None:
+        first_at = first_reading(connection, sorted(zone.meters))
+        return None if first_at is None else to_micros(first_at)
 
     def _renew_findings(self, connection: Connection, zone: ZoneMeters, provenance: Provenance) -> list[Replaced]:
         persistence = self._settings.balance.persistence_days
@@ -147,15 +170,58 @@ def facts_of(zone: ZoneMeters) -> ZoneFacts:
     return ZoneFacts(Medium(zone.zone.medium), zone.zone.interval_s, zone.zone.reference_uncertainty_pct)
 
 
+def judged_day(zone: ZoneMeters, given: DayInput, settings: VerifierSettings) -> ZoneDay:
+    """The outcomes of the meters that are there at the day's end.
+
+    Only that end is asked for: the model's columns are made from the whole timeline that is given, and an outcome must
+    not depend on which later days are judged together with it.
+    """
+    [day] = assess_days(
+        facts_of(zone), given.members, NO_SIDE, given.comparisons, [given.end_us], settings.balance,
+        lambda _end_us: given.faults,
+    )  # fmt: skip
+    return of_those_there(zone, day)
+
+
+def outcome_rows(day: ZoneDay) -> list[AssessmentRow]:
+    """A day's outcomes as they are stored."""
+    return [_row(one) for one in day.assessments]
+
+
+def _report(zone_id: int, day: ZoneDay) -> ZoneReportRow:
+    report = day.report
+    since_us = report.unmetered_since_us
+    return ZoneReportRow(
+        zone_id=zone_id,
+        window_end=to_datetime(day.end_us),
+        groups=report.groups,
+        collected_pct=report.collected_pct,
+        loss_pct=_number(report.loss_pct),
+        noise_share_pct=_number(report.noise_share_pct),
+        unmetered=_number(report.unmetered),
+        unmetered_since=None if since_us is None else to_datetime(since_us),
+        decidable=len(report.decidable),
+        remedies=[asdict(remedy) for remedy in report.remedies],
+        reasons=[asdict(reason) for reason in report.reasons],
+    )
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
 def _row(one: MeterAssessment) -> AssessmentRow:
     return AssessmentRow(
         meter_id=one.meter_id,
         window_start=to_datetime(one.start_us),
         window_end=to_datetime(one.end_us),
-        error_pct=one.error_pct,
-        std_pct=one.std_pct,
+        error_pct=_number(one.error_pct),
+        std_pct=_number(one.std_pct),
         mpe_pct=one.mpe_pct,
-        p_nonconforming=one.p_nonconforming,
+        p_nonconforming=_number(one.p_nonconforming),
         outcome=one.outcome.value,
         reasons=[asdict(reason) for reason in one.reasons],
+        change_at=None if one.change_us is None else to_datetime(one.change_us),
+        decidable=bool(one.decidable),
+        contributions_pct={name: float(part) for name, part in one.contributions_pct.items()},
     )

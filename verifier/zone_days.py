@@ -1,4 +1,4 @@
-"""One day of a zone as the balance takes it: who takes part, with which totals, from when on. Pure."""
+"""A zone's history as the balance takes it: who takes part, with which totals, and what spoils them. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,45 +8,48 @@ import numpy as np
 from metrology.quantities import MICRO
 from store.findings import FindingDraft
 from verifier.accepted import Series
+from verifier.balance.types import DAY_US, Comparison, MemberSeries, ZoneDay
 from verifier.settings import VerifierSettings
-from verifier.zone_due import MARGIN_US
-from verifier.zone_findings import faults_at
-from verifier.zone_members import ZoneMeters, first_in_window, member_series
-from verifier.zone_window import DAY_US, MemberSeries
+from verifier.zone_findings import spoiled_spans
+from verifier.zone_members import ZoneMeters, member_series
 
 
 @dataclass(frozen=True)
 class DayInput:
-    """The members of a zone for windows in [earliest_us, end_us)."""
+    """What the outcomes at a day's end rest on; `faults` are those in force, by meter_id."""
 
-    earliest_us: int
     end_us: int
     members: tuple[MemberSeries, ...]
+    comparisons: tuple[Comparison, ...]
+    faults: Mapping[int, tuple[str, ...]]
 
 
-def day_input(
+def history_members(
     zone: ZoneMeters,
     series: Series,
     spoiling: Sequence[FindingDraft],
-    reference_faults: Mapping[int, tuple[str, ...]],
+    start_us: int,
     end_us: int,
     settings: VerifierSettings,
-) -> DayInput:
-    """What the assessment of the day that ends at `end_us` rests on.
+) -> tuple[MemberSeries, ...]:
+    """Those who took part in the history [start, end), a day's beginning and end.
 
-    `series` may reach further than the windows: the totals are counted from the windows' beginning, so that the same
-    readings give the same figures to the last bit, whatever was read beside them.
+    `series` may reach further: the totals are counted from the history's beginning, so that the same readings give the
+    same figures to the last bit, whatever was read beside them. The last day before is kept, as far as less than a
+    whole one, for a reading from which the course at the beginning can be told.
     """
-    balance = settings.balance
-    longest_us = balance.windows_days[0] * DAY_US
-    faults, over_us = faults_at(spoiling, end_us)
-    faults |= reference_faults
-    span_us = end_us - longest_us - MARGIN_US, end_us + int(balance.late_member_s * 1e6)
-    members = tuple(
-        _within(member, *span_us) for member in member_series(zone, zone.present(end_us), series, faults, settings)
+    span_us = start_us - DAY_US + 1, end_us + int(settings.balance.late_member_s * 1e6)
+    return tuple(
+        replace(_within(member, *span_us), spoiled_us=spoiled_spans(spoiling, member.meter_id, member.is_reference))
+        for member in member_series(zone, start_us, end_us, series, settings)
     )
-    first_us = first_in_window(members, end_us - longest_us, end_us)
-    return DayInput(max(first_us, over_us, zone.changed_before(end_us)), end_us, members)
+
+
+def of_those_there(zone: ZoneMeters, day: ZoneDay) -> ZoneDay:
+    """The day with the outcomes of the meters that are there at its end alone, each once, in its last stay."""
+    there = {member.installation.meter_id for member in zone.present(day.end_us)}
+    of_meter = {one.meter_id: one for one in day.assessments if one.meter_id in there}
+    return replace(day, assessments=list(of_meter.values()))
 
 
 def _within(member: MemberSeries, start_us: int, end_us: int) -> MemberSeries:

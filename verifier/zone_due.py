@@ -10,12 +10,14 @@ from store.assessments import balanced_meters
 from store.findings import FindingDraft
 from store.meter_facts import registry_version
 from verifier.arrays import FOREVER_US, Structured
+from verifier.balance.types import DAY_US
 from verifier.balance_settings import BalanceSettings
-from verifier.zone_window import DAY_US
 
 NEWS: Final = np.dtype([("meter_id", "<i4"), ("first_us", "<i8"), ("last_us", "<i8"), ("reach_us", "<i8")])
 # What the checks on steps conclude of a reading may rest on those of up to a day before it (their return horizon).
 MARGIN_US: Final = DAY_US
+# How far before a history's beginning a reading may matter: to the course at the beginning, and to the checks of that.
+REACH_US: Final = DAY_US + MARGIN_US
 
 
 class News(NamedTuple):
@@ -26,10 +28,11 @@ class News(NamedTuple):
     reach_us: int
 
 
-def news_of_meters(rows: Structured, findings: Sequence[FindingDraft], longest_us: int) -> Structured:
+def news_of_meters(rows: Structured, findings: Sequence[FindingDraft], history_us: int) -> Structured:
     """What is new by meter (NEWS, ascending): new readings (READING) and the spoiling findings that came or went.
 
-    A reading matters to the windows that hold it; a finding from its start on, for what goes on may be completed.
+    A reading matters to the histories that hold it, which are at most `history_us` long; a finding from its start on,
+    for what goes on may be completed.
     """
     ids = np.unique(rows["meter_id"])
     news = np.empty(len(ids), dtype=NEWS)
@@ -37,7 +40,7 @@ def news_of_meters(rows: Structured, findings: Sequence[FindingDraft], longest_u
     of_row = np.searchsorted(ids, rows["meter_id"])
     np.minimum.at(news["first_us"], of_row, rows["observed_us"])
     np.maximum.at(news["last_us"], of_row, rows["observed_us"])
-    news["reach_us"] = news["last_us"] + longest_us + MARGIN_US
+    news["reach_us"] = news["last_us"] + history_us + REACH_US
     for finding in findings:
         at = int(np.searchsorted(ids, finding.meter_id or 0))
         if at < len(ids) and ids[at] == finding.meter_id:
@@ -54,8 +57,7 @@ def due_ends(first_us: int, news: News, through_us: int | None, settings: Balanc
     time. What is earlier than that after an assessed day's end sets the zone back to that day.
     """
     late_us = int(settings.late_member_s * 1e6)
-    shortest_us = settings.windows_days[-1] * DAY_US
-    first_end = -(-first_us // DAY_US) * DAY_US + shortest_us
+    first_end = (-(-first_us // DAY_US) + settings.first_days) * DAY_US
     complete = complete_end(news, settings)
     if through_us is None:
         return range(first_end, complete + 1, DAY_US)

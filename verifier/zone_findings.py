@@ -11,15 +11,18 @@ import psycopg
 from store.assessments import DayOutcome
 from store.findings import FindingDraft, findings_in_force
 from store.times import to_micros
+from verifier.arrays import FOREVER_US
+from verifier.balance.types import DAY_US
 from verifier.kinds import FindingKind, Severity, severity_of
 from verifier.persistence import persistent_runs
 from verifier.zone_members import ZoneMeters
-from verifier.zone_window import DAY_US
 
 Connection = psycopg.Connection[Any]
 
 # Reasons of a withheld verdict that say: quantity goes in or out of this zone that no meter shows.
-IMBALANCE_REASONS: Final = ("zone_refused", "zone_not_understood")
+IMBALANCE_REASONS: Final = ("zone_refused", "zone_not_understood", "unmetered_load")
+# Reasons by a meter's own evidence, told without waiting: every day that passes is quantity lost.
+AT_ONCE: Final = ("stopped", "reversed_running")
 # After these a meter's quantity is not what its register shows, and the balance would put it on its neighbours.
 SPOILING: Final = (
     FindingKind.STOPPED,
@@ -31,11 +34,12 @@ SPOILING: Final = (
 
 
 def error_findings(days: Sequence[DayOutcome], persistence_days: int) -> list[FindingDraft]:
-    """One finding for each run of nonconforming days that persisted; `days` by meter and day. Pure."""
+    """One finding for each run of nonconforming days that persisted or can't wait; `days` by meter and day. Pure."""
     drafts = []
     for meter_id, group in groupby(days, key=attrgetter("meter_id")):
         of_meter = list(group)
-        for run in persistent_runs([day.window_end for day in of_meter], of_meter, persistence_days):
+        ends = [day.window_end for day in of_meter]
+        for run in persistent_runs(ends, of_meter, persistence_days, lambda day: day.reason in AT_ONCE):
             last = run[-1]
             detail = {
                 "error_pct": last.error_pct,
@@ -44,6 +48,7 @@ def error_findings(days: Sequence[DayOutcome], persistence_days: int) -> list[Fi
                 "p_nonconforming": last.p_nonconforming,
                 "window_start": last.window_start.isoformat(),
                 "window_end": last.window_end.isoformat(),
+                "reason": last.reason,
                 "days": [
                     {"window_end": day.window_end.isoformat(), "error_pct": day.error_pct, "std_pct": day.std_pct}
                     for day in run
@@ -88,19 +93,29 @@ def spoiling_findings(connection: Connection, zone: ZoneMeters) -> list[FindingD
     return [one.draft for one in found if is_spoiling(one.draft)]
 
 
-def faults_at(spoiling: Sequence[FindingDraft], end_us: int) -> tuple[dict[int, tuple[str, ...]], int]:
-    """The faults that block a balance at a window's end, by meter; and when the faults before it were over. Pure.
+def faults_at(spoiling: Sequence[FindingDraft], end_us: int) -> dict[int, tuple[str, ...]]:
+    """The faults that block a balance at a day's end, by meter. Pure.
 
     A fault blocks the days that it touches, also those on which it was not known yet; what is ongoing blocks all
-    days from its start. A window may begin only when earlier faults were over.
+    days from its start.
     """
     faults: dict[int, tuple[str, ...]] = {}
-    over_us = 0
     for draft in spoiling:
         if draft.meter_id is None or draft.starts_us >= end_us:
             continue
         if draft.detail.get("ongoing") or draft.ends_us > end_us - DAY_US:
             faults[draft.meter_id] = (*faults.get(draft.meter_id, ()), draft.kind)
-        else:
-            over_us = max(over_us, draft.ends_us)
-    return faults, over_us
+    return faults
+
+
+def spoiled_spans(spoiling: Sequence[FindingDraft], meter_id: int, is_reference: bool) -> tuple[tuple[int, int], ...]:
+    """When a meter's quantities are not to be believed, [start, end) in us since 1970. Pure.
+
+    A customer's meter that stands still or runs backward is accounted for by the balance itself; a reference is not.
+    """
+    modelled = () if is_reference else (FindingKind.STOPPED, FindingKind.REVERSED_RUNNING)
+    return tuple(
+        (draft.starts_us, FOREVER_US if draft.detail.get("ongoing") else max(draft.ends_us, draft.starts_us + 1))
+        for draft in spoiling
+        if draft.meter_id == meter_id and draft.kind not in modelled
+    )

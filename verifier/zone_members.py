@@ -16,10 +16,10 @@ from store.readings import read_conflicts, read_meter_readings
 from store.registry import Meter, Zone, ZoneMember, load_meters
 from store.times import to_datetime
 from verifier.accepted import Series, accepted_totals
+from verifier.balance.types import MemberSeries
 from verifier.limits import running_limit_pct
 from verifier.resume import followed_and_placeable
 from verifier.settings import VerifierSettings
-from verifier.zone_window import MemberSeries
 
 Connection = psycopg.Connection[Any]
 
@@ -36,10 +36,9 @@ class ZoneMeters:
         """The members installed just before `end_us`."""
         return [m for m in self.members if _start(m) < end_us <= _end(m)]
 
-    def changed_before(self, end_us: int) -> int:
-        """When the membership last changed before `end_us` [us since 1970]: a window may not begin earlier."""
-        changes = [t for m in self.members for t in (m.start_us, m.end_us) if t is not None and t < end_us]
-        return max(changes, default=0)
+    def within(self, start_us: int, end_us: int) -> list[ZoneMember]:
+        """The members that were installed at any time in [start, end)."""
+        return [m for m in self.members if _start(m) < end_us and _end(m) > start_us]
 
 
 def load_zone_meters(connection: Connection, zone: Zone) -> ZoneMeters:
@@ -82,15 +81,14 @@ def load_series(
 
 
 def member_series(
-    zone: ZoneMeters,
-    present: Sequence[ZoneMember],
-    series: Series,
-    faults: Mapping[int, tuple[str, ...]],
-    settings: VerifierSettings,
+    zone: ZoneMeters, start_us: int, end_us: int, series: Series, settings: VerifierSettings
 ) -> list[MemberSeries]:
-    """The present members with their series, priors and limits, as the balance takes them."""
+    """Those who took part in [start, end) with their series, priors and limits, as the balance takes them.
+
+    A meter that left and came back stands there twice, each time for its own span.
+    """
     out = []
-    for member in present:
+    for member in _stays(zone.within(start_us, end_us)):
         place = member.installation
         meter = zone.meters[place.meter_id]
         observed_us, total = series.get(place.meter_id, (np.empty(0, np.int64), np.empty(0)))
@@ -98,13 +96,15 @@ def member_series(
         one = MemberSeries(
             meter_id=place.meter_id,
             is_reference=own_reference,
-            sign=-1 if place.direction == "export" else 1,
+            sign=_sign(member),
             observed_us=observed_us,
             total=total,
             resolution=meter.resolution_micro * float(place.multiplier) / MICRO,
             prior_sd_pct=meter.prior_sd_pct or settings.balance.prior_sd_pct(Medium(meter.medium)),
             mpe_pct=None,
-            faults=faults.get(place.meter_id, ()),
+            installed_us=member.start_us,
+            removed_us=member.end_us,
+            phase=int(place.phase),
         )
         if own_reference:
             out.append(one)
@@ -117,10 +117,24 @@ def member_series(
     return out
 
 
-def first_in_window(members: Sequence[MemberSeries], start_us: int, end_us: int) -> int:
-    """The first time from `start_us` on at which any member has a total; `end_us` if there is none before it."""
-    firsts = [one.observed_us[np.searchsorted(one.observed_us, start_us) :][:1] for one in members]
-    return min((int(first[0]) for first in firsts if first.size), default=end_us)
+def _stays(members: Sequence[ZoneMember]) -> list[ZoneMember]:
+    """The members, those of a meter joined that follow each other without a pause in the same part."""
+    out: list[ZoneMember] = []
+    for member in sorted(members, key=lambda m: (m.installation.meter_id, _start(m))):
+        before = out[-1] if out else None
+        if before is not None and _part(before) == _part(member) and _end(before) == _start(member):
+            out[-1] = replace(member, start_us=before.start_us)
+        else:
+            out.append(member)
+    return out
+
+
+def _part(member: ZoneMember) -> tuple[int, int, str, int]:
+    return member.installation.meter_id, member.zone_id, member.installation.role, _sign(member)
+
+
+def _sign(member: ZoneMember) -> int:
+    return -1 if member.installation.direction == "export" else 1
 
 
 def reference_faults(

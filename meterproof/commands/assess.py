@@ -18,7 +18,15 @@ from meterproof.version import software_version
 from metrology.errors import InvalidInputError
 from verifier.accepted import step_results
 from verifier.follower import settings_digest
-from verifier.offline import MeterVerdict, ZoneVerdict, judge_zone, last_zones, meters_of_no_zone, zone_files
+from verifier.offline import (
+    MeterVerdict,
+    ZoneVerdict,
+    judge_zone,
+    judge_zones,
+    last_zones,
+    meters_of_no_zone,
+    zone_files,
+)
 from verifier.settings import VerifierSettings
 
 _ENCODINGS = ("utf-8", "latin-1", "cp1252", "gb18030")
@@ -62,7 +70,7 @@ def assess(
         judged = _judge(given, settings.verifier, bars)
     verdicts = [one for zone in judged for one in zone.meters] + meters_of_no_zone(given.registry)
     write_verdicts(output, verdicts)
-    drawn = draw(judged, settings.verifier)
+    drawn = draw(judged)
     explained = [explained_meter(serial, given, judged, settings.verifier) for serial in explain or []]
     if as_json:
         summary = _summary(given, judged, verdicts, settings.verifier)
@@ -79,30 +87,27 @@ def assess(
 def _judge(given: Inputs, settings: VerifierSettings, bars: Progress) -> list[ZoneVerdict]:
     steps = step_results(given.readings.rows, given.registry.records, settings)
     at = last_zones(given.registry)
-    judged = []
-    for zone in zone_files(given.registry, steps, given.side, given.site_tests):
-        task = bars.add_task(f"days of {zone.zone.zone.code}", total=None)
-        verdict = judge_zone(
-            zone,
-            settings,
-            lambda done, of, task=task: bars.update(task, completed=done, total=of),  # type: ignore[misc]
-        )
-        bars.update(task, visible=False)
-        judged.append(verdict.of_meters({i for i, zone_id in at.items() if zone_id == zone.zone.zone.zone_id}))
-    return judged
+    zones = list(zone_files(given.registry, steps, given.side, given.site_tests))
+    if len(zones) == 1:
+        task = bars.add_task(f"days of {zones[0].zone.zone.code}", total=None)
+        judged = [judge_zone(zones[0], settings, lambda done, of: bars.update(task, completed=done, total=of))]
+    else:
+        task = bars.add_task("zones", total=max(len(zones), 1))
+        judged = judge_zones(zones, settings, lambda done: bars.update(task, completed=done))
+    return [one.of_meters({i for i, zone_id in at.items() if zone_id == one.zone.zone_id}) for one in judged]
 
 
-def _drawing(folder: Path | None) -> Callable[[list[ZoneVerdict], VerifierSettings], list[Path]]:
+def _drawing(folder: Path | None) -> Callable[[list[ZoneVerdict]], list[Path]]:
     """What draws the figures; asked for before the work, so that what lacks is said at once."""
     if folder is None:
-        return lambda _judged, _settings: []
+        return lambda _judged: []
     try:
         from meterproof.offline.figures import draw_zones  # noqa: PLC0415  # an extra, and slow to load
     except ImportError:
         raise InvalidInputError("--figures needs matplotlib; install meterproof with its extra figures") from None
     if folder.exists() and not folder.is_dir():
         raise InvalidInputError(f"--figures {folder}: is a file; name a folder")
-    return lambda judged, settings: draw_zones(folder, judged, settings.balance)
+    return lambda judged: draw_zones(folder, judged)
 
 
 @contextmanager

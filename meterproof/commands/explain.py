@@ -12,18 +12,16 @@ from meterproof.embedded.runtime import find_servers
 from meterproof.explanation import explanation_data, print_explanation
 from meterproof.settings import Settings
 from meterproof.version import software_version
-from metrology.conformity import Outcome
 from store.database import Connection, connect
 from store.errors import StoreError
 from store.explaining import FindingRecord, load_finding, load_settings_body, registry_changes_since
 from store.times import to_datetime, to_micros
-from verifier.explanation import explain_window
+from verifier.explanation import explain_assessment
 from verifier.follower import settings_digest
 from verifier.kinds import KINDS, FindingKind
 from verifier.recompute import differences, recompute, spoiling_then, zone_then
 from verifier.settings import VerifierSettings
-from verifier.zone_assessor import ZoneAssessor, facts_of
-from verifier.zone_window import MeterAssessment
+from verifier.zone_assessor import ZoneAssessor, judged_day
 
 _SHOWN = 20  # differences that are printed
 
@@ -103,15 +101,18 @@ def _balance(conn: Connection, record: FindingRecord, settings: VerifierSettings
     meter = None if zone is None or record.draft.meter_id is None else zone.meters.get(record.draft.meter_id)
     if zone is None or meter is None:
         return None
-    detail = record.draft.detail
-    start, end = (to_micros(datetime.fromisoformat(detail[name])) for name in ("window_start", "window_end"))
+    end_us = to_micros(datetime.fromisoformat(record.draft.detail["window_end"]))
     spoiling = spoiling_then(conn, zone, record)
-    day = next(iter(ZoneAssessor(settings).days(conn, zone, [end], spoiling, record.provenance.commit_seq)))
-    figures = (detail["mpe_pct"], detail["error_pct"], detail["std_pct"], detail["p_nonconforming"])
-    one = MeterAssessment(meter.meter_id, start, end, *figures, Outcome.NONCONFORMING, ())
-    told = explain_window(facts_of(zone), day.members, one, settings.balance)
+    [given] = ZoneAssessor(settings).inputs(conn, zone, [end_us], spoiling, record.provenance.commit_seq)
+    day = judged_day(zone, given, settings)
+    one = next((one for one in day.assessments if one.meter_id == meter.meter_id), None)
+    if one is None:
+        return None
+    told = explain_assessment(given.members, one, day.report)
     serials = {i: other.serial for i, other in zone.meters.items()}
-    return explanation_data(zone.zone, meter, one, told, serials, day.members, settings, (), spoiling)
+    return explanation_data(
+        zone.zone, meter, one, told, serials, given.members, settings, given.comparisons, spoiling
+    )  # fmt: skip
 
 
 def _print(data: Mapping[str, Any]) -> None:

@@ -10,9 +10,10 @@ from meterproof.offline.inputs import Inputs
 from meterproof.version import software_version
 from metrology.errors import InvalidInputError
 from store.times import to_datetime
-from verifier.explanation import explain_window
+from verifier.explanation import explain_assessment
 from verifier.follower import settings_digest
 from verifier.offline import ZoneVerdict
+from verifier.offline_days import comparisons_until, members_until
 from verifier.settings import VerifierSettings
 
 
@@ -41,11 +42,12 @@ def explained_meter(
     day = zone.last_days.get(one.meter.meter_id)
     if day is None or one.assessment is None:
         return {"meter": serial, "zone": zone.zone.code, "made_by": made_by} | verdict
-    told = explain_window(zone.given.facts, day.members, one.assessment, settings.balance)
+    members = members_until(zone.given, day.end_us, settings)
+    told = explain_assessment(members, one.assessment, day.report)
     serials = {meter.meter_id: meter.serial for meter in given.registry.meters}
     data = explanation_data(
-        zone.zone, one.meter, one.assessment, told, serials, day.members, settings, day.comparisons,
-        zone.given.steps.findings,
+        zone.zone, one.meter, one.assessment, told, serials, members, settings,
+        comparisons_until(zone.given, day.end_us, settings), zone.given.steps.findings,
     )  # fmt: skip
     lines = given.readings.rows["batch_id"][given.readings.rows["meter_id"] == one.meter.meter_id]
     file_lines = [int(lines.min()), int(lines.max())] if lines.size else []

@@ -12,10 +12,9 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metrology.conformity import Outcome, probability_nonconforming
+from metrology.conformity import Outcome
 from metrology.errors import InvalidInputError
 from store.times import to_datetime
-from verifier.balance_settings import BalanceSettings
 from verifier.offline import MeterVerdict, ZoneVerdict
 
 _Z95: Final = 1.959964  # of the normal distribution: 95 % lie within
@@ -32,7 +31,7 @@ _RC: Final[dict[Any, Any]] = {"svg.hashsalt": "meterproof", "svg.fonttype": "non
 _CJK_FONTS: Final = ("Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "SimHei", "Microsoft YaHei")
 
 
-def draw_zones(folder: Path, zones: Sequence[ZoneVerdict], settings: BalanceSettings) -> list[Path]:
+def draw_zones(folder: Path, zones: Sequence[ZoneVerdict]) -> list[Path]:
     """Writes `<zone>.svg` and `<zone>.png` for each zone into the folder, which is made; returns the files.
 
     The same verdicts give the same bytes. Raises InvalidInputError where nothing can be written.
@@ -43,18 +42,15 @@ def draw_zones(folder: Path, zones: Sequence[ZoneVerdict], settings: BalanceSett
         taken: set[str] = set()
         for zone in zones:
             name = _file_name(zone.zone.code, taken)
-            files += _draw(folder / name, zone, settings)
+            files += _draw(folder / name, zone)
     except OSError as error:
         raise InvalidInputError(f"--figures {folder}: {error.strerror or error}; name a folder of yours") from None
     return files
 
 
-def is_decidable(one: MeterVerdict, settings: BalanceSettings) -> bool:
-    """Whether the uncertainty is small enough for a meter without error to be found conforming."""
-    mpe_pct = one.assessment.mpe_pct if one.assessment else None
-    if one.std_pct is None or mpe_pct is None:
-        return False
-    return bool(probability_nonconforming(0.0, one.std_pct, mpe_pct) < settings.clear_probability)
+def is_decidable(one: MeterVerdict) -> bool:
+    """Whether the uncertainty is small enough for a verdict."""
+    return one.assessment is not None and bool(one.assessment.decidable)
 
 
 def _file_name(code: str, taken: set[str]) -> str:
@@ -67,20 +63,20 @@ def _file_name(code: str, taken: set[str]) -> str:
     return name
 
 
-def _draw(stem: Path, zone: ZoneVerdict, settings: BalanceSettings) -> list[Path]:
+def _draw(stem: Path, zone: ZoneVerdict) -> list[Path]:
     installed = {font.name for font in font_manager.fontManager.ttflist}
     fonts = ["DejaVu Sans", *(name for name in _CJK_FONTS if name in installed)]
     with mpl.rc_context({**_RC, "font.family": fonts}), warnings.catch_warnings():
         # A serial in a script that no installed font has is drawn as boxes; the SVG keeps the text.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = _figure(zone, settings)
+        figure = _figure(zone)
         svg, png = stem.with_name(stem.name + ".svg"), stem.with_name(stem.name + ".png")
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", metadata={"Software": None})
     return [svg, png]
 
 
-def _figure(zone: ZoneVerdict, settings: BalanceSettings) -> Figure:
+def _figure(zone: ZoneVerdict) -> Figure:
     judged = [one for one in zone.meters if one.role == "customer"]
     shown = sorted(
         (one for one in judged if one.error_pct is not None), key=lambda one: (one.error_pct, one.meter.serial)
@@ -90,7 +86,7 @@ def _figure(zone: ZoneVerdict, settings: BalanceSettings) -> Figure:
     figure = Figure(figsize=(min(max(7.0, 2.5 + 0.17 * count), 16.0), 5.2), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     _limits(axes, [*shown, *silent])
-    _estimates(axes, shown, settings)
+    _estimates(axes, shown)
     _without_estimate(axes, silent, len(shown))
     _scale(axes, shown)
     _name_meters(axes, [*shown, *silent])
@@ -106,8 +102,8 @@ def _figure(zone: ZoneVerdict, settings: BalanceSettings) -> Figure:
 
 def _title(zone: ZoneVerdict, judged: Sequence[MeterVerdict]) -> str:
     ends = [one.assessment.end_us for one in judged if one.assessment]
-    until = f"; windows up to {to_datetime(max(ends)):%Y-%m-%d %H:%M} UTC" if ends else ""
-    return f"Zone {zone.zone.code} ({zone.zone.medium}){until}\nmean error over the window with its 95 % interval"
+    until = f"; up to {to_datetime(max(ends)):%Y-%m-%d %H:%M} UTC" if ends else ""
+    return f"Zone {zone.zone.code} ({zone.zone.medium}){until}\nerror at the last day's end with its 95 % interval"
 
 
 def _limits(axes: Axes, meters: Sequence[MeterVerdict]) -> None:
@@ -119,14 +115,12 @@ def _limits(axes: Axes, meters: Sequence[MeterVerdict]) -> None:
         axes.stairs(sign * limit, at, baseline=None, color="black", linestyle="--", linewidth=1.0, label=label)
 
 
-def _estimates(axes: Axes, shown: Sequence[MeterVerdict], settings: BalanceSettings) -> None:
+def _estimates(axes: Axes, shown: Sequence[MeterVerdict]) -> None:
     """Filled and with a full line where a verdict could be had, hollow and dotted where not."""
     size, width = (5.5, 1.0) if len(shown) <= _MOST_NAMED else (3.0, 0.7)
     for outcome, (colour, marker) in _STYLE.items():
         for decidable in (True, False):
-            places = [
-                i for i, one in enumerate(shown) if one.outcome is outcome and is_decidable(one, settings) is decidable
-            ]
+            places = [i for i, one in enumerate(shown) if one.outcome is outcome and is_decidable(one) is decidable]
             if not places:
                 continue
             error = np.array([shown[i].error_pct for i in places])

@@ -11,7 +11,7 @@ from meterproof.offline.side_files import read_side
 from meterproof.offline.site_tests import read_site_tests
 from store.file_registry import USUAL_CLASS, FileRegistry, read_registry
 from store.tables import read_table
-from verifier.evidence import Comparison, SideInformation
+from verifier.balance.types import Comparison, SideInformation
 from verifier.inference import resolution_micro, usual_interval_s
 from verifier.settings import VerifierSettings
 
@@ -60,8 +60,6 @@ def read_inputs(
     side = {} if files.side is None else read_side(files.side, registry, options.time_zone)
     held = read_readings(files.readings, meters, options, on_lines)
     completed, notes = _completed(registry, held)
-    if side:
-        notes["side information"] = "checked; the estimator of this version does not use it"
     return Inputs(completed, held, side, tests, notes)
 
 

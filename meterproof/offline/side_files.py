@@ -13,7 +13,8 @@ from store.cells import Problems, RowReader, check_columns
 from store.file_registry import REFUSED, FileRegistry
 from store.registry import Zone
 from store.tables import Table, read_table
-from verifier.evidence import SideInformation
+from verifier.balance.types import SideInformation
+from verifier.evidence import customers_in_order
 
 RESISTANCE: Final = "resistance_ohm.npy"
 CONDITIONS: Final = "conditions.csv"
@@ -45,12 +46,6 @@ def read_side(folder: Path, registry: FileRegistry, time_zone: str) -> dict[int,
         example = folder / registry.zones[0].code / RESISTANCE if registry.zones else folder
         raise InvalidInputError(f"--side {folder}: holds nothing for any of the zones; expected such as {example}")
     return found
-
-
-def customers_in_order(zone: Zone) -> list[int]:
-    """The ids of the zone's own customers' meters in the order of the meters file, each once."""
-    own = (m.installation for m in zone.members if m.zone_id == zone.zone_id and m.installation.role == "customer")
-    return sorted({place.meter_id for place in own})
 
 
 def _read_resistance(path: Path, zone: Zone) -> NDArray[np.float64]:

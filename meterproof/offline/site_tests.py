@@ -10,7 +10,7 @@ from store.cells import Problems, RowReader, check_columns
 from store.file_registry import REFUSED
 from store.registry import Meter
 from store.tables import read_table
-from verifier.evidence import Comparison
+from verifier.balance.types import Comparison
 
 REQUIRED: Final = ("meter", "tested_at", "error_pct")
 KNOWN: Final = (*REQUIRED, "std_pct", "expanded_uncertainty_pct", "coverage_factor")

@@ -24,10 +24,11 @@ from simulators.fleet import Fault, Fleet, errors_pct
 from simulators.scenario import Defects, Faults, MediumScenario, Scenario
 from store.meter_facts import InstallationFacts, MeterRecord
 from store.readings import READING
+from verifier.accepted import accepted_totals
+from verifier.balance.assess import NO_SIDE, assess_days
+from verifier.balance.types import DAY_US, MemberSeries, MeterAssessment, ZoneFacts
 from verifier.persistence import persistent_runs
 from verifier.settings import VerifierSettings
-from verifier.zone_members import accepted_totals
-from verifier.zone_window import DAY_US, MemberSeries, MeterAssessment, ZoneFacts, assess_window
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAYS = 28
@@ -136,10 +137,11 @@ def judge_zone(seed: int, medium: Medium, kind: str, first_day: int = 4) -> Iter
     times, weights = _weights(city)
     errors = errors_pct(fleet, times)
     told_us = _told_us(fleet)
-    for end_us in range(start_us + first_day * DAY_US, start_us + DAYS * DAY_US + 1, DAY_US):
-        if end_us > told_us:
-            break
-        for one in assess_window(zone, members, start_us, end_us, SETTINGS.balance):
+    last_us = min(start_us + DAYS * DAY_US, told_us)
+    ends = range(start_us + first_day * DAY_US, last_us + 1, DAY_US)
+    for day in assess_days(zone, members, NO_SIDE, (), ends, SETTINGS.balance):
+        end_us = day.end_us
+        for one in day.assessments:
             inside = (times > one.start_us) & (times <= one.end_us)
             at = np.searchsorted(times, end_us)
             use = weights[inside, one.meter_id]

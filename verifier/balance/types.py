@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from metrology.quantities import Medium
 DAY_US: Final = 86_400_000_000
 Floats = NDArray[np.float64]
 Instants = NDArray[np.int64]  # [us since 1970]
+ComparisonKind = Literal["check_meter", "site_test"]
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,11 @@ class SideInformation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A direct comparison of a meter with a standard in series: its error with standard uncertainty [%].
+    """A direct comparison of a meter with a standard: a Gaussian measurement of its error of indication.
 
-    `kind` is `check_meter` or `site_test`. It holds for the meter's error from `start_us` on.
+    `error_pct` [%] with the standard uncertainty `std_pct` [%] is the mean error over [start_us, end_us), weighted by
+    what the meter registers; of a test at a moment `start_us` equals `end_us`. `kind` tells a check meter in series
+    from a site test.
     """
 
     meter_id: int
@@ -81,7 +84,7 @@ class Comparison:
     end_us: int
     error_pct: float
     std_pct: float
-    kind: str
+    kind: ComparisonKind
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from verifier.balance.assess import assess_days
+from verifier.balance.types import DAY_US, MemberSeries, MeterAssessment, SideInformation, ZoneFacts
 from verifier.balance_settings import BalanceSettings
-from verifier.zone_window import DAY_US, MemberSeries, MeterAssessment, ZoneFacts, assess_window
-from zones.case import START_US, Side, ZoneCase
+from zones.case import START_US, ZoneCase
 
 
-def members_of(case: ZoneCase) -> tuple[ZoneFacts, list[MemberSeries], Side]:
+def members_of(case: ZoneCase) -> tuple[ZoneFacts, list[MemberSeries], SideInformation]:
     """In memory; a meter's id is its place among the case's meters."""
     zone = ZoneFacts(case.medium, case.interval_s, case.reference_uncertainty_pct)
     members = [
@@ -23,14 +24,14 @@ def members_of(case: ZoneCase) -> tuple[ZoneFacts, list[MemberSeries], Side]:
         )
         for i, meter in enumerate(case.meters)
     ]
-    return zone, members, case.side
+    return zone, members, SideInformation(**vars(case.side))
 
 
 def assess_case(
     case: ZoneCase, settings: BalanceSettings, end_days: Sequence[int]
 ) -> Iterator[tuple[int, list[MeterAssessment]]]:
     """The assessments at the ends [us] of these days, counted from 1. The one place that knows what is under test."""
-    zone, members, _ = members_of(case)
-    for day in end_days:
-        end_us = START_US + day * DAY_US
-        yield end_us, assess_window(zone, members, START_US, end_us, settings)
+    zone, members, side = members_of(case)
+    ends_us = [START_US + day * DAY_US for day in end_days]
+    for day in assess_days(zone, members, side, (), ends_us, settings):
+        yield day.end_us, day.assessments

@@ -14,11 +14,10 @@ from metrology.errors import InvalidInputError
 from store.registry import Meter, Zone
 from store.times import to_micros
 from verifier.accepted import StepResults
-from verifier.evidence import SideInformation
+from verifier.balance.types import MeterAssessment, SideInformation
 from verifier.offline import MeterVerdict, ZoneVerdict
 from verifier.offline_days import ZoneFile
 from verifier.zone_members import ZoneMeters
-from verifier.zone_window import MeterAssessment
 
 END_US = to_micros(START)
 

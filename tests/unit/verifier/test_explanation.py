@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_zone_window import SETTINGS, ZONE, make_members
+from verifier.zone_window import DAY_US, assess_window
 
 from verifier.explanation import explain_window
-from verifier.zone_window import DAY_US, assess_window
 
 # Without the parts that no remedy here touches.
 BARE = SETTINGS.model_copy(update={"clock_sd_electricity_s": 0.0, "std_floor_pct": 0.001})

@@ -7,7 +7,7 @@ import pytest
 
 from metrology.errors import InvalidInputError
 from metrology.quantities import Medium
-from verifier.balance_types import Comparison
+from verifier.balance.types import Comparison
 from verifier.combination import Posterior, combine
 from verifier.comparison_budget import CumulativeSeries, Standard
 from verifier.comparison_settings import ComparisonSettings

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from store.findings import FindingDraft
 from store.readings import READING
 from verifier.arrays import FOREVER_US
+from verifier.balance.types import DAY_US
 from verifier.balance_settings import BalanceSettings
 from verifier.settings import VerifierSettings
-from verifier.zone_due import MARGIN_US, News, due_ends, news_of_meters
-from verifier.zone_window import DAY_US
+from verifier.zone_due import REACH_US, News, due_ends, news_of_meters
 
-SETTINGS = BalanceSettings(windows_days=(5, 2))
+SETTINGS = BalanceSettings(first_days=2)
 LATE_US = int(SETTINGS.late_member_s * 1e6)
 LONGEST_US = 5 * DAY_US
 HOUR_US = 3_600_000_000
@@ -38,7 +38,7 @@ def rule(first_us: int, news: News, through_us: int | None) -> set[int]:
 @given(times, times, times, st.none() | st.integers(2, 30), st.booleans())
 def test_due_days_follow_the_rule(one: int, other: int, first: int, through: int | None, finding: bool) -> None:
     first_us, last_us = min(one, other), max(one, other)
-    news = News(first_us, last_us, FOREVER_US if finding else last_us + LONGEST_US + MARGIN_US)
+    news = News(first_us, last_us, FOREVER_US if finding else last_us + LONGEST_US + REACH_US)
     through_us = None if through is None else through * DAY_US
     found = set(due_ends(first, news, through_us, SETTINGS))
     expected = rule(first, news, through_us)
@@ -61,7 +61,7 @@ def test_news_are_of_each_meter_and_findings_reach_on() -> None:
     stopped = FindingDraft("stopped", "warning", 7, None, 2, 4, {}, [])
     elsewhere = FindingDraft("stopped", "warning", 8, None, 1, 4, {}, [])
     news = news_of_meters(rows, [stopped, elsewhere], LONGEST_US)
-    reach = LONGEST_US + MARGIN_US
+    reach = LONGEST_US + REACH_US
     assert news.tolist() == [(1, 10, 10, 10 + reach), (3, 20, 50, 50 + reach), (7, 2, 5, FOREVER_US)]
 
 

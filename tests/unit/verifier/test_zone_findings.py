@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from store.assessments import DayOutcome
 from store.findings import FindingDraft
+from verifier.arrays import FOREVER_US
+from verifier.balance.types import DAY_US
 from verifier.persistence import persistent_runs
-from verifier.zone_findings import error_findings, faults_at, imbalance_findings, is_spoiling
-from verifier.zone_window import DAY_US
+from verifier.zone_findings import error_findings, faults_at, imbalance_findings, is_spoiling, spoiled_spans
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -64,19 +65,36 @@ def draft(kind: str, start_day: float, end_day: float, severity: str = "warning"
     return FindingDraft(kind, severity, 4, None, round(start_day * DAY_US), round(end_day * DAY_US), detail, [])
 
 
-def test_a_fault_blocks_the_days_it_touches_and_later_windows_begin_after_it() -> None:
+def test_a_fault_blocks_the_days_it_touches_and_spoils_its_span() -> None:
     reset = [draft("reset", 2.3, 2.4)]
-    assert faults_at(reset, 2 * DAY_US) == ({}, 0)
-    assert faults_at(reset, 3 * DAY_US) == ({4: ("reset",)}, 0)
-    assert faults_at(reset, 4 * DAY_US) == ({}, round(2.4 * DAY_US))
+    assert faults_at(reset, 2 * DAY_US) == {}
+    assert faults_at(reset, 3 * DAY_US) == {4: ("reset",)}
+    assert faults_at(reset, 4 * DAY_US) == {}
+    assert spoiled_spans(reset, 4, is_reference=False) == ((round(2.3 * DAY_US), round(2.4 * DAY_US)),)
+    assert spoiled_spans(reset, 5, is_reference=False) == ()
+
+
+def test_a_meter_that_stood_still_spoils_a_history_only_as_its_reference() -> None:
+    """A customer's silence is accounted for by the balance itself."""
+    stopped = [draft("stopped", 2, 4), draft("reversed_running", 5, 6, ongoing=True)]
+    assert spoiled_spans(stopped, 4, is_reference=False) == ()
+    assert spoiled_spans(stopped, 4, is_reference=True) == ((2 * DAY_US, 4 * DAY_US), (5 * DAY_US, FOREVER_US))
+
+
+def test_what_a_meter_shows_by_itself_is_told_at_once() -> None:
+    days = [outcome(1, 1), outcome(1, 2)._replace(reason="stopped"), outcome(1, 3)]
+    [finding] = error_findings(days, 3)
+    assert [entry["window_end"] for entry in finding.detail["days"]] == [day(1).isoformat(), day(2).isoformat()]
+    assert finding.detail["reason"] == "stopped"
+    assert error_findings(days[:1], 3) == []
 
 
 def test_what_is_ongoing_blocks_every_day_from_its_start() -> None:
     stopped = [draft("stopped", 2.5, 5.5, ongoing=True)]  # ends where it was told
-    assert faults_at(stopped, 2 * DAY_US) == ({}, 0)
-    assert all(faults_at(stopped, n * DAY_US)[0] == {4: ("stopped",)} for n in range(3, 40))
+    assert faults_at(stopped, 2 * DAY_US) == {}
+    assert all(faults_at(stopped, n * DAY_US) == {4: ("stopped",)} for n in range(3, 40))
     ended = [draft("stopped", 2.5, 9.5, ongoing=False)]
-    assert [n for n in range(20) if faults_at(ended, n * DAY_US)[0]] == [*range(3, 11)]
+    assert [n for n in range(20) if faults_at(ended, n * DAY_US)] == [*range(3, 11)]
 
 
 def test_small_steps_spoil_nothing() -> None:
