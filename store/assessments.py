@@ -202,14 +202,21 @@ def nonconforming_days(connection: Connection, meter_ids: Sequence[int]) -> list
     return [DayOutcome(*row) for row in rows]
 
 
-def refused_days(connection: Connection, zone_id: int, codes: Sequence[str]) -> list[tuple[datetime, datetime, Any]]:
-    """The days on which the zone's verdicts were withheld for one of the reasons: window's start, end, the reasons."""
+def refused_days(
+    connection: Connection, zone_id: int, codes: Sequence[str], explained: Sequence[str]
+) -> list[tuple[datetime, datetime, Any]]:
+    """The days on which the zone's verdicts were withheld for one of the reasons: window's start, end, the reasons.
+
+    Days on which a meter is told for one of the reasons `explained` are left out.
+    """
     return connection.execute(
-        "select distinct on (window_end) window_start, window_end, reasons from assessment"
+        "select distinct on (window_end) window_start, window_end, reasons from assessment a"
         " where zone_id = %s and outcome = 'withheld'"
+        " and not exists (select from assessment o where o.zone_id = a.zone_id and o.window_end = a.window_end"
+        "  and o.outcome = 'nonconforming' and o.reasons -> 0 ->> 'code' = any(%s))"
         " and exists (select from jsonb_array_elements(reasons) r where r ->> 'code' = any(%s))"
         " order by window_end, meter_id",
-        (zone_id, list(codes)),
+        (zone_id, list(explained), list(codes)),
     ).fetchall()
 
 

@@ -25,7 +25,7 @@ from verifier.kinds import STEP_KINDS, FindingKind
 from verifier.resume import followed_and_placeable
 from verifier.settings import VerifierSettings
 from verifier.zone_assessor import ZoneAssessor, outcome_rows
-from verifier.zone_findings import IMBALANCE_REASONS, SPOILING, error_findings, imbalance_findings, is_spoiling
+from verifier.zone_findings import AT_ONCE, IMBALANCE_REASONS, SPOILING, error_findings, imbalance_findings, is_spoiling
 from verifier.zone_members import ZoneMeters, load_zone_meters
 
 Connection = psycopg.Connection[Any]
@@ -126,9 +126,11 @@ def _of_imbalance(connection: Connection, record: FindingRecord, settings: Verif
         return []
     ends = range(record.draft.starts_us, record.draft.ends_us + 1, DAY_US)
     days: dict[datetime, tuple[datetime, datetime, Any]] = {}
-    for row in sorted(
-        _outcomes(connection, zone, ends, record, settings), key=lambda row: (row.window_end, row.meter_id)
-    ):
+    rows = _outcomes(connection, zone, ends, record, settings)
+    explained = {row.window_end for row in rows if row.outcome == "nonconforming" and row.reasons[0]["code"] in AT_ONCE}
+    for row in sorted(rows, key=lambda row: (row.window_end, row.meter_id)):
+        if row.window_end in explained:
+            continue
         if row.outcome == "withheld" and any(reason["code"] in IMBALANCE_REASONS for reason in row.reasons):
             days.setdefault(row.window_end, (row.window_start, row.window_end, row.reasons))
     return imbalance_findings(zone.zone.zone_id, list(days.values()), settings.balance.persistence_days)

@@ -31,6 +31,7 @@ from verifier.settings import VerifierSettings
 from verifier.zone_days import DayInput, history_members, of_those_there
 from verifier.zone_due import REACH_US, News, ZoneIndex, complete_end, due_ends, news_of_meters
 from verifier.zone_findings import (
+    AT_ONCE,
     IMBALANCE_REASONS,
     error_findings,
     faults_at,
@@ -158,7 +159,9 @@ class ZoneAssessor:
         of_meters = findings_in_force(connection, [FindingKind.ERROR_BEYOND_MPE], dict.fromkeys(meter_ids, 0))
         of_zone = findings_in_force(connection, [FindingKind.ZONE_IMBALANCE], {zone_id: 0}, of_zones=True)
         errors = error_findings(nonconforming_days(connection, meter_ids), persistence)
-        imbalances = imbalance_findings(zone_id, refused_days(connection, zone_id, IMBALANCE_REASONS), persistence)
+        imbalances = imbalance_findings(
+            zone_id, refused_days(connection, zone_id, IMBALANCE_REASONS, AT_ONCE), persistence
+        )
         return [
             replace_findings(connection, of_meters, errors, provenance),
             replace_findings(connection, of_zone, imbalances, provenance),

@@ -12,12 +12,13 @@ from zone_city import START, ZoneCity, make_scenario, table_of
 
 from simulators.city import City
 from simulators.fleet import Fault
+from store.site_tests import PointRow, SiteTestDraft, find_standard, record_site_test
 from store.standard_import import import_standards
 from verifier.settings import VerifierSettings
 
 Make = Callable[..., ZoneCity]
 # The simulated network is one where a customer's losses do not depend on its place.
-EVEN = VerifierSettings.model_validate({"balance": {"loss_spread": 0.0}})
+EVEN = VerifierSettings.model_validate({"balance": {"loss_spread": 0.0, "network_doubt": 0.0}})
 
 
 @pytest.fixture
@@ -45,6 +46,17 @@ def test_days_are_assessed_one_by_one_when_they_are_complete(make: Make) -> None
     assert {outcome for outcome, _ in zone.outcomes("E-00001").values()} == {"conforming"}
     assert zone.query("select assessed_through from zone_state") == [(START + timedelta(days=6),)]
     assert zone.conclusions()[1] == []
+    [(change_at, decidable, contributions, std_pct)] = zone.query(
+        "select change_at, decidable, contributions_pct, std_pct from assessment where meter_id = %s"
+        " and window_end = %s", zone.ids["E-00001"], START + timedelta(days=6),
+    )  # fmt: skip
+    assert change_at is None
+    assert decidable
+    assert sum(part**2 for part in contributions.values()) == pytest.approx(std_pct**2)
+    reports = zone.query("select window_end, groups, decidable, reasons from zone_report order by 1")
+    assert [(end - START).days for end, *_ in reports] == [4, 5, 6]
+    assert [groups for _, groups, *_ in reports] == [384, 480, 576]
+    assert all(count == 8 and reasons == [] for *_, count, reasons in reports)
 
 
 def test_a_nonconforming_meter_is_told_once_however_long_it_lasts(make: Make) -> None:
@@ -68,7 +80,9 @@ def test_a_nonconforming_meter_is_told_once_however_long_it_lasts(make: Make) ->
 
 @pytest.mark.parametrize("seed", range(3))
 def test_any_order_and_batching_ends_the_same(make: Make, seed: int) -> None:
-    settings = VerifierSettings.model_validate({"balance": {"windows_days": (7, 4), "loss_spread": 0.0}})
+    settings = VerifierSettings.model_validate(
+        {"balance": {"history_days": 7, "history_step_days": 2, "loss_spread": 0.0, "network_doubt": 0.0}}
+    )
     plan = {"faults": {"stepped": 1, "stopped": 1}, "customers_per_zone": (5, 5),
             "defects": {"glitches": 2, "conflicts": 1, "gaps": 1, "gap_hours": 5.0}}  # fmt: skip
     zone = make(12, settings, **plan)
@@ -90,16 +104,17 @@ def test_any_order_and_batching_ends_the_same(make: Make, seed: int) -> None:
     assert zone.conclusions() == expected
 
 
-def test_what_spoils_a_balance_withholds_also_the_days_before_it_was_known(make: Make) -> None:
+def test_a_stopped_meter_is_told_at_once_and_nothing_is_told_of_others(make: Make) -> None:
     zone = make(20, faults={"stopped": 1})
     stopped = next(device for device in zone.city.fleets[0].devices if device.fault is Fault.STOPPED)
     zone.run(zone.readings(day, day + 1) for day in range(14))
     first = (stopped.begins_us - round(START.timestamp()) * 10**6) / 86_400e6
-    days = zone.outcomes("E-00001")
-    after = {day: codes for day, (outcome, codes) in days.items() if day > first}
-    assert len(after) > 5
-    assert all("member_at_fault" in codes for codes in after.values())
-    assert zone.conclusions()[1] == []
+    days = zone.outcomes(stopped.serial)
+    told = [day for day, (outcome, codes) in days.items() if codes == ["stopped"] and outcome == "nonconforming"]
+    assert first < min(told) < first + 2
+    [(kind, meter_id, _, starts_at, _, detail)] = zone.conclusions()[1]
+    assert (kind, meter_id, detail["reason"]) == ("error_beyond_mpe", zone.ids[stopped.serial], "stopped")
+    assert starts_at <= START + timedelta(days=min(told))
 
 
 def test_an_expired_certificate_of_the_reference_withholds(make: Make, tmp_path: Path) -> None:
@@ -118,24 +133,19 @@ def test_an_expired_certificate_of_the_reference_withholds(make: Make, tmp_path:
     assert "C-7" in reasons[0]["text"]
 
 
-def test_an_exchange_begins_a_new_window(make: Make) -> None:
+def test_an_exchange_goes_on_with_the_history(make: Make) -> None:
     zone = make(12, faults={"exchanged": 1})
     old = serial_with(zone, Fault.EXCHANGED)
     exchanged = (
         next(d for d in zone.city.fleets[0].devices if d.serial == old).active_until_us / 1e6 - START.timestamp()
     ) / 86_400
     zone.run([zone.readings(0, 14)])
-    starts = zone.query(
-        "select window_start, window_end from assessment where meter_id = %s order by 2",
-        zone.ids["E-00001" if old != "E-00001" else "E-00002"],
-    )
-    assert all(
-        start >= START + timedelta(days=exchanged) for start, end in starts if end > START + timedelta(days=exchanged)
-    )
+    assert zone.query("select distinct window_start from assessment") == [(START,)]
     assert max(zone.outcomes(old)) == exchanged
+    neighbour = zone.outcomes("E-00001" if old != "E-00001" else "E-00002")
+    assert {outcome for day, (outcome, _) in neighbour.items() if day > exchanged} == {"conforming"}
     new = zone.outcomes(old + "N")
     assert min(new) == exchanged + 1
-    assert new[exchanged + 1] == ("withheld", ["insufficient_data"])
     assert new[max(new)][0] == "conforming"
 
 
@@ -220,6 +230,28 @@ def test_a_reading_from_the_far_future_completes_no_day(make: Make) -> None:
     zone.deliver(np.concatenate([rows, ahead]), START + timedelta(days=6))
     zone.follow()
     assert zone.query("select max(window_end) from assessment") == [(START + timedelta(days=4),)]
+
+
+def test_a_test_recorded_afterwards_sets_the_zone_back_to_its_day(make: Make, tmp_path: Path) -> None:
+    zone = make(9)
+    standard = {"code": "S1", "meter": "", "certificate": "C-7", "expanded_uncertainty_pct": 0.1,
+                "valid_from": "2025-01-01", "valid_until": "2027-01-01"}  # fmt: skip
+    import_standards(zone.connection, table_of([standard], tmp_path), utility="u", actor="test")
+    zone.connection.commit()
+    zone.run([zone.readings(0, 8.5)])
+    select = "select window_end, std_pct from assessment where meter_id = %s order by 1"
+    before = dict(zone.query(select, zone.ids["E-00002"]))
+    tested_at = START + timedelta(days=6.4)
+    certificate = find_standard(zone.connection, "u", "S1", tested_at.date())
+    points = (PointRow(0.05, 0.1, 0.1, 2.0), PointRow(5.0, 0.1, 0.1, 2.0))
+    draft = SiteTestDraft(zone.ids["E-00002"], tested_at, certificate, points, "inspector", "test")
+    record_site_test(zone.connection, draft)
+    zone.connection.commit()
+    zone.run([zone.readings(8.5, 8.6)])  # completes no day
+    after = dict(zone.query(select, zone.ids["E-00002"]))
+    fell = {(end - START).days: after[end] < before[end] for end in before}
+    assert fell == {4: False, 5: False, 6: False, 7: True, 8: True}
+    assert zone.query("select count(*) from zone_recheck") == [(0,)]
 
 
 def test_readings_without_a_zone_are_no_matter(make: Make) -> None:

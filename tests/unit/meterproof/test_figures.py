@@ -1,14 +1,13 @@
 """The figure of a zone: what it shows, for small and large zones, and that the same verdicts give the same bytes."""
 
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from small_zone import SETTINGS, START
+from small_zone import START
 
-from meterproof.offline.figures import draw_zones, is_decidable
+from meterproof.offline.figures import draw_zones
 from metrology.conformity import Outcome
 from metrology.errors import InvalidInputError
 from store.registry import Meter, Zone
@@ -26,7 +25,8 @@ def verdict(i: int, error_pct: float | None, std_pct: float | None, outcome: Out
     meter = Meter(
         i, 0, "f", f"E-{i:03d}", "electricity", "kWh", 1000, None, "2", "", "", "", None, mpe_pct, None, START
     )
-    one = MeterAssessment(i, END_US, END_US, mpe_pct, error_pct, std_pct, None, outcome, ())
+    decidable = std_pct is not None and 2 * 1.645 * std_pct < mpe_pct
+    one = MeterAssessment(i, END_US, END_US, mpe_pct, error_pct, std_pct, None, outcome, (), None, decidable)
     return MeterVerdict("Z", meter, "customer", outcome, (), one, error_pct, std_pct)
 
 
@@ -51,7 +51,7 @@ def texts(svg: Path) -> list[str]:
 
 @pytest.mark.parametrize("count", [5, 60, 300])
 def test_a_figure_names_axes_outcomes_and_who_is_nonconforming(tmp_path: Path, count: int) -> None:
-    svg, png = draw_zones(tmp_path / "new" / "folder", [zone_of(many(count))], SETTINGS.balance)
+    svg, png = draw_zones(tmp_path / "new" / "folder", [zone_of(many(count))])
     shown = texts(svg)
     assert "error of indication [%]" in shown
     assert any(text.startswith("Zone Z (electricity)") for text in shown)
@@ -63,14 +63,14 @@ def test_a_figure_names_axes_outcomes_and_who_is_nonconforming(tmp_path: Path, c
 
 
 def test_the_same_verdicts_give_the_same_bytes(tmp_path: Path) -> None:
-    first, second = (draw_zones(tmp_path / name, [zone_of(many(12))], SETTINGS.balance) for name in ("a", "b"))
+    first, second = (draw_zones(tmp_path / name, [zone_of(many(12))]) for name in ("a", "b"))
     assert [one.read_bytes() for one in first] == [two.read_bytes() for two in second]
 
 
 def test_names_that_are_no_file_names_and_zones_without_estimates(tmp_path: Path) -> None:
     silent = [verdict(i, None, None, Outcome.WITHHELD, 3.5) for i in range(3)]
     zones = [zone_of(silent, "../五/台区"), zone_of(silent, "a:b"), zone_of([], "a*b")]
-    files = draw_zones(tmp_path / "figures", zones, SETTINGS.balance)
+    files = draw_zones(tmp_path / "figures", zones)
     assert all(file.parent == tmp_path / "figures" and file.exists() for file in files)
     assert len({file.name for file in files}) == 6
 
@@ -78,11 +78,4 @@ def test_names_that_are_no_file_names_and_zones_without_estimates(tmp_path: Path
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInputError, match="--figures"):
-        draw_zones(tmp_path / "file" / "figures", [zone_of(many(5))], SETTINGS.balance)
-
-
-def test_decidable_is_what_a_meter_without_error_could_be_cleared_with() -> None:
-    one = verdict(1, 3.4, 1.7, Outcome.INCONCLUSIVE, 3.5)
-    assert is_decidable(one, SETTINGS.balance)  # 3.5 / 1.7 = 2.06 standard deviations: 4 % lie outside
-    assert not is_decidable(replace(one, std_pct=1.9), SETTINGS.balance)
-    assert not is_decidable(replace(one, std_pct=None), SETTINGS.balance)
+        draw_zones(tmp_path / "file" / "figures", [zone_of(many(5))])

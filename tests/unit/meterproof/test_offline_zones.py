@@ -62,7 +62,7 @@ def test_the_reference_of_a_zone_inside_takes_part_outside(tmp_path: Path, use: 
     assert ("Z", "RI") not in found
 
 
-def test_an_exchange_begins_a_window_and_both_meters_appear(tmp_path: Path, use: np.ndarray) -> None:
+def test_an_exchange_goes_on_with_the_history_and_both_meters_appear(tmp_path: Path, use: np.ndarray) -> None:
     half = 96 * 3 + 40
     series = customers(use, {"C1": 9.0}) | {"R": registers(use.sum(axis=1))}
     series["OLD"] = series.pop("C0")[: half + 1]
@@ -73,7 +73,7 @@ def test_an_exchange_begins_a_window_and_both_meters_appear(tmp_path: Path, use:
     found = judge(tmp_path, rows, series, {"NEW": half})
     new = found["Z", "NEW"]
     assert new.assessment is not None
-    assert new.assessment.start_us == round((START + timedelta(minutes=15 * half)).timestamp() * 1e6)
+    assert new.assessment.start_us == round(START.timestamp() * 1e6)
     assert close(new, 0.0)
     assert close(found["Z", "C1"], 9.0)
     assert found["Z", "OLD"].outcome is Outcome.WITHHELD  # too few days before it was removed
@@ -106,7 +106,8 @@ def test_a_stop_is_an_error_of_minus_100_only_where_a_check_meter_went_on(
     assert stopped.outcome is Outcome.NONCONFORMING
     assert [reason.code for reason in stopped.reasons] == ["stopped"]
     assert stopped.error_pct == (-100.0 if with_check else None)
-    assert stopped.first_alert_us == round((START + timedelta(days=4 + 3)).timestamp() * 1e6)
+    # The balance misses its load within a day; the register's own silence tells it after three.
+    assert stopped.first_alert_us == round((START + timedelta(days=5)).timestamp() * 1e6)
 
 
 def test_a_test_on_site_counts_from_then_on(tmp_path: Path, use: np.ndarray) -> None:
@@ -117,5 +118,6 @@ def test_a_test_on_site_counts_from_then_on(tmp_path: Path, use: np.ndarray) -> 
     after = judge(tmp_path, rows, series, site_tests=write_csv(tmp_path / "tests.csv", tests))["Z", "C1"]
     assert before.std_pct is not None
     assert after.std_pct is not None
-    assert after.std_pct < min(before.std_pct, 0.1)
+    # The test's 0.1 % and the floor of what the model leaves out, hardly sharpened by the balance.
+    assert after.std_pct < min(before.std_pct, np.hypot(0.1, 0.05))
     assert after.outcome is Outcome.NONCONFORMING
