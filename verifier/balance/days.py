@@ -53,7 +53,12 @@ def history(
     if load <= 0:
         raise ValueError("nothing was consumed in the window: a balance tells nothing")
     starts = timeline.instants_us[:-1]
-    silences = last_silences(x, timeline.instants_us)
+    # A meter that was taken away is no silent one: another counts its load.
+    silences = [
+        silence
+        for silence in last_silences(x, timeline.instants_us)
+        if (left_us := customers[silence.meter].removed_us) is None or timeline.instants_us[silence.last] <= left_us
+    ]
     data = Intervals(
         x=x,
         x_before=np.vstack([x[:1], x[:-1]]),
