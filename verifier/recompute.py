@@ -133,7 +133,8 @@ def _of_imbalance(connection: Connection, record: FindingRecord, settings: Verif
             continue
         if row.outcome == "withheld" and any(reason["code"] in IMBALANCE_REASONS for reason in row.reasons):
             days.setdefault(row.window_end, (row.window_start, row.window_end, row.reasons))
-    return imbalance_findings(zone.zone.zone_id, list(days.values()), settings.balance.persistence_days)
+    spoiling = spoiling_then(connection, zone, record)
+    return imbalance_findings(zone.zone.zone_id, list(days.values()), spoiling, settings.balance.persistence_days)
 
 
 def _outcomes(

@@ -159,9 +159,8 @@ class ZoneAssessor:
         of_meters = findings_in_force(connection, [FindingKind.ERROR_BEYOND_MPE], dict.fromkeys(meter_ids, 0))
         of_zone = findings_in_force(connection, [FindingKind.ZONE_IMBALANCE], {zone_id: 0}, of_zones=True)
         errors = error_findings(nonconforming_days(connection, meter_ids), persistence)
-        imbalances = imbalance_findings(
-            zone_id, refused_days(connection, zone_id, IMBALANCE_REASONS, AT_ONCE), persistence
-        )
+        refused = refused_days(connection, zone_id, IMBALANCE_REASONS, AT_ONCE)
+        imbalances = imbalance_findings(zone_id, refused, spoiling_findings(connection, zone), persistence)
         return [
             replace_findings(connection, of_meters, errors, provenance),
             replace_findings(connection, of_zone, imbalances, provenance),

@@ -63,14 +63,22 @@ def error_findings(days: Sequence[DayOutcome], persistence_days: int) -> list[Fi
 
 
 def imbalance_findings(
-    zone_id: int, days: Sequence[tuple[datetime, datetime, Any]], persistence_days: int
+    zone_id: int,
+    days: Sequence[tuple[datetime, datetime, Any]],
+    spoiling: Sequence[FindingDraft],
+    persistence_days: int,
 ) -> list[FindingDraft]:
     """One finding for each run of days without balance; `days`: window's start and end, reasons. Pure.
 
-    Days on which a member is known to be at fault are explained by it.
+    Days on which a member is known to be at fault are explained by it; `spoiling` are the findings that say so.
     """
     drafts = []
-    days = [day for day in days if not any(reason["code"] == "member_at_fault" for reason in day[2])]
+    days = [
+        day
+        for day in days
+        if not any(reason["code"] == "member_at_fault" for reason in day[2])
+        and not faults_at(spoiling, to_micros(day[1]))
+    ]
     for run in persistent_runs([end for _, end, _ in days], days, persistence_days):
         start, end, reasons = run[-1]
         told = [reason for reason in reasons if reason["code"] in IMBALANCE_REASONS]
