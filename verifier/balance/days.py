@@ -150,9 +150,12 @@ def _bias(past: History, day: int, inverse: Floats) -> Floats:
 
     It is an error in the variables: the registers' deviations η stand in the columns as Dη, D the difference of
     successive instants, and with the opposite sign in the balance. The moment of x_i is too small by tr(V⁻¹DDᵀ)·var η_i
-    (Fuller, Measurement Error Models, 1987, section 2.2), and that of every column made of x_i in proportion.
+    (Fuller, Measurement Error Models, 1987, section 2.2), that of another column f by Σ_i ∂f/∂x_i times the same: 2·S/S̄
+    for S²/S̄; for x_i·S/S̄ by S/S̄ of its own register and x_i/S̄ of every one; taken at the mean load. Were products
+    left out, what is given back for x_i would be too much, for they hang together with it.
     """
     variance = past.timeline.resolution_variance[day]
+    part = past.timeline.customers.mean(axis=0) / past.load
     diagonal, first, second = (float(np.trace(inverse, offset=k)) for k in (0, 1, 2))
     same = 2 * diagonal - 2 * first
     shifted = 2 * first - diagonal - second - same
@@ -162,7 +165,8 @@ def _bias(past: History, day: int, inverse: Floats) -> Floats:
         "clocks": shifted * np.tile(variance, 2),
         "reference_clock": shifted * variance.sum(),
         "gains": same * total,
-        "places": same * variance,
+        "quadratic": 2 * same * variance.sum(),
+        "places": same * (variance + part * variance.sum()),
     }
     out = np.zeros(past.terms.sd.size)
     for group in past.terms.groups:
