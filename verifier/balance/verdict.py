@@ -7,6 +7,7 @@ import numpy as np
 
 from metrology.outcomes import Outcome, Reason
 from verifier.balance.averaging import Averaged
+from verifier.balance.changes import course
 from verifier.balance.days import History
 from verifier.balance.sequence import ZoneState, level
 from verifier.balance.silence import LEAST_H
@@ -69,9 +70,11 @@ def estimates(
         below = 1 - widened.below(1 / (1 - limit) - 1) if limit < 1 else 0.0
         own = {name: 100 * float(np.sqrt(part[i])) / ratio**2 for name, part in parts.items()}
         own["left_out"] = 100 * floor / ratio**2
-        known = float(sum(value**2 for value in own.values()))
         std = 100 * sd / ratio**2
-        own["changes"] = float(np.sqrt(max(std**2 - known, 0.0)))
+        rest = std**2 - float(sum(value**2 for value in own.values()))
+        own["changes"] = float(np.sqrt(own["changes"] ** 2 + max(rest, 0.0)))
+        if rest < 0:  # several dates or none are averaged, of which the parts know but the most probable
+            own = {name: value * std / float(np.sqrt(std**2 - rest)) for name, value in own.items()}
         out.append(Estimate(100 * (1 / ratio - 1), std, below, above, 1 + mean, own))
     return out
 
@@ -96,14 +99,20 @@ def _unplaced_losses_pct(past: History, state: ZoneState) -> float:
 def _contributions(past: History, state: ZoneState) -> dict[str, Floats]:
     """Variances of the meters' coefficients by what they come from, each (N,).
 
-    C = C·(P⁻¹ + G/s)·C parts the posterior's covariance by the priors of the groups and the noise of the data.
+    C = C·(P⁻¹ + G/s)·C parts the posterior's covariance by the priors of the groups and the noise of the data. A meter
+    with a change counts with what that has come to: apart, the two are hardly known where the change is an old one.
     """
     size = past.terms.sd.size
     meters = past.terms.columns("meters")
-    covariance = state.posterior.covariance[meters, :size]
-    out = {}
-    total = np.diag(state.posterior.covariance)[meters]
+    lever = np.eye(meters.stop, size + len(state.changes))
+    for column, change in enumerate(state.changes, start=size):
+        if change.meter < meters.stop:
+            lever[change.meter, column] = course(change.kind, np.array(float(state.days - change.day)))
+    covariance = lever @ state.posterior.covariance
+    total = np.einsum("ij,ij->i", covariance, lever)
     precision = past.terms.prior.precision
+    own_sd = np.array([change.sd for change in state.changes])
+    out = {"changes": np.sum((covariance[:, size:] / own_sd) ** 2, axis=1)}
     for group in past.terms.groups:
         part = slice(group.first, group.last)
         out[group.name] = np.einsum("ij,jk,ik->i", covariance[:, part], precision[part, part], covariance[:, part])
