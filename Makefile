@@ -42,8 +42,11 @@ bench-brokers: dev mosquitto  ## what a killed broker loses of what it acknowled
 bench-memory: dev  ## the gateway's memory over millions of readings
 	$(PY) tests/benchmarks/gateway_memory.py
 
-bench-balance: benchmarks  ## the zone balance beside its peers on power flows and hydraulics; ARGS="--minutes 5"
+bench-balance: benchmarks  ## the zone balance beside its peers on power flows and hydraulics, 20 min; ARGS=--quick
 	.venv-benchmarks/bin/python tests/benchmarks/bench_balance.py $(ARGS)
+
+bench-balance-speed: benchmarks  ## what a day of the zone balance costs beside its peers; ARGS=--quick
+	.venv-benchmarks/bin/python tests/benchmarks/bench_balance_speed.py $(ARGS)
 
 bench-balance-simulated: dev  ## the zone balance against zones of the simulator
 	$(PY) tests/benchmarks/bench_zone_balance.py
@@ -92,4 +95,4 @@ clean:  ## remove what the commands made, the demo's data included
 	@if [ -x $(PY) ]; then $(PY) -m meterproof.embedded; fi
 	rm -rf .venv .venv-fuzz .venv-benchmarks .cache var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help demo test test-timescale test-slow test-benchmarks lint bench-metrology bench-store bench-gateway bench-ingest bench-repair bench-balance bench-balance-simulated bench-brokers bench-memory docs lock runtime dev benchmarks browser mosquitto clean fuzz
+.PHONY: help demo test test-timescale test-slow test-benchmarks lint bench-metrology bench-store bench-gateway bench-ingest bench-repair bench-balance bench-balance-speed bench-balance-simulated bench-brokers bench-memory docs lock runtime dev benchmarks browser mosquitto clean fuzz

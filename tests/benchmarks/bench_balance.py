@@ -1,78 +1,92 @@
-"""The zone balance beside its peers on zones of independent physics: make bench-balance [ARGS="--minutes 5"].
+"""The zone balance beside its peers on zones of independent physics: make bench-balance [ARGS="--quick"].
 
-Rounds over all classes of zones with one reported seed after another, in two processes, until the time is up or the
-seeds are; writes docs/benchmarks/zone-balance.md unless classes or seeds are chosen.
+Rounds over all classes of zones, one reported seed after another, in two processes. A round is begun only where the one
+before lets expect that it ends in time, and is then finished, so that every class has as many zones. Writes
+docs/benchmarks/zone-balance.md unless classes or seeds are chosen.
 """
 
 import argparse
 import os
 import sys
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the processes share the cores, not the threads of each
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 
-from zones.classes import CLASSES, FIRST_REPORTED_SEED
+from zones.classes import CLASSES, FIRST_REPORTED_SEED, cost
+from zones.metrics import figures
 from zones.page import page
-from zones.running import ZoneRun, run_zone
+from zones.running import ZoneRun, prepare_zone, run_zone
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "zone-balance.md"
+TUNING_SEED = 7
+QUICK = ("homes 20", "homes 50, changes", "gas 30, changes", "water 40, changes")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=20.0, help="no zone is begun after this time")
-    parser.add_argument("--zones", type=int, default=10, help="most zones (seeds) of each class")
+    parser.add_argument("--minutes", type=float, default=20.0, help="no round is begun that would end after this time")
+    parser.add_argument("--rounds", type=int, default=10, help="most zones (seeds) of each class")
     parser.add_argument("--first", type=int, default=FIRST_REPORTED_SEED, metavar="SEED")
     parser.add_argument("--only", default="", metavar="TEXT", help="classes whose names hold this; nothing is written")
+    parser.add_argument("--quick", action="store_true", help="a few classes, one tuning seed; nothing is written")
     parser.add_argument("--every", type=int, default=1, metavar="DAYS", help="assess at every so many days' ends")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--prepare", action="store_true", help="only make the zones and run the peers, into .cache")
     parser.add_argument("--out", type=Path, default=PAGE)
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.quick:
+        given.first, given.rounds = TUNING_SEED, 1
+    return given
 
 
-def run(given: argparse.Namespace) -> dict[str, list[ZoneRun]]:
-    """All zones that the time allows, by class."""
-    names = [name for name in CLASSES if given.only in name]
-    jobs = [(name, seed) for seed in range(given.first, given.first + given.zones) for name in names]
-    done: dict[str, list[ZoneRun]] = {name: [] for name in names}
-    begun, going = time.monotonic(), {}
+def in_rounds(given: argparse.Namespace, names: Sequence[str], work: Callable[..., Any], *more: int) -> list[Any]:
+    """What `work` gives for every class and seed of the rounds that the time allows."""
+    out: list[Any] = []
+    begun = time.monotonic()
     with ProcessPoolExecutor(given.processes) as pool:
-        while jobs or going:
-            late = time.monotonic() - begun > 60 * given.minutes
-            while jobs and not late and len(going) < given.processes:
-                job = jobs.pop(0)
-                going[pool.submit(run_zone, *job, given.every)] = job
-            if not going:
+        for seed in range(given.first, given.first + given.rounds):
+            at = time.monotonic()
+            going = {pool.submit(work, name, seed, *more): name for name in sorted(names, key=cost)}
+            for future in as_completed(going):
+                out.append(future.result())
+                tell(going[future], seed, len(out), out[-1], time.monotonic() - begun)
+            now = time.monotonic()
+            if (now - begun) + (now - at) > 60 * given.minutes:
                 break
-            finished, _ = wait(going, return_when=FIRST_COMPLETED)
-            for future in finished:
-                tell(future, going.pop(future), done, time.monotonic() - begun)
-    return {name: sorted(held, key=lambda one: one.zone.seed) for name, held in done.items() if held}
+    return out
 
 
-def tell(future: Future[ZoneRun], job: tuple[str, int], done: dict[str, list[ZoneRun]], seconds: float) -> None:
-    name, seed = job
-    one = future.result()
-    done[name].append(one)
-    zone = one.zone
-    print(
-        f"{seconds:6.0f} s  {name} {seed}: RMSE {zone.rmse_pct:.3f} of {zone.prior_rmse_pct:.3f} %,"
-        f" {sum(a.right for a in zone.alerts)} right and {sum(not a.right for a in zone.alerts)} wrong alerts,"
-        f" made in {one.made_s:.1f} s, assessed in {zone.seconds:.1f} s",
-        flush=True,
-    )
+def tell(name: str, seed: int, count: int, result: object, seconds: float) -> None:
+    line = f"{seconds:6.0f} s  {count:3d}  {name}, seed {seed}"
+    if isinstance(result, ZoneRun):
+        zone, one = result.zone, figures([result])
+        line += (
+            f": RMSE {zone.rmse_pct:.3f} of {zone.prior_rmse_pct:.3f} %, gate {'open' if zone.is_open else 'shut'},"
+            f" {one.told} of {one.bad} bad told ({one.decidable} decidable), {one.false_alerts} false,"
+            f" {one.other_alerts} other, assessed in {zone.seconds:.0f} s"
+        )
+    print(line, flush=True)
 
 
 def main() -> int:
     given = arguments()
+    names = [name for name in CLASSES if given.only in name and (not given.quick or given.only or name in QUICK)]
+    if given.prepare:
+        in_rounds(given, names, prepare_zone)
+        return 0
     begun = time.monotonic()
-    done = run(given)
-    seeds = f"from {given.first}"
-    text = page(done, seeds, given.every, (time.monotonic() - begun) / 60)
+    runs: list[ZoneRun] = in_rounds(given, names, run_zone, given.every)
+    runs.sort(key=lambda run: run.zone.seed)
+    done = {name: held for name in names if (held := [run for run in runs if run.zone.zone_class == name])}
+    minutes = (time.monotonic() - begun) / 60
+    last = given.first + len(runs) // len(names) - 1
+    text = page(done, f"{given.first} to {last}", given.every, minutes)
     print(text)
     if not given.only and given.first == FIRST_REPORTED_SEED:
         given.out.write_text(text, encoding="utf-8")

@@ -7,27 +7,32 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metrology.conformity import Outcome
+from metrology.outcomes import Outcome
+from verifier.balance.types import MeterAssessment
 from verifier.balance_settings import BalanceSettings
 from zones.case import DAY_US, START_US, ZoneCase
 from zones.course import Floats
 from zones.members import assess_case
 
 OUTCOMES = (Outcome.CONFORMING, Outcome.INCONCLUSIVE, Outcome.WITHHELD, Outcome.NONCONFORMING)
+AT_ONCE = ("stopped", "reversed_running")  # reasons that need no days on end: the registers themselves show them
 
 
 @dataclass(frozen=True)
 class Assessed:
     """By day's end, shape (E,) [days since the start], and customer, shape (E, N): NaN where nothing was estimated.
 
-    `first_day` is where the estimate's window began [days since the start]; `outcome` counts within OUTCOMES.
+    `outcome` counts within OUTCOMES; `at_once` tells the nonconforming ones that need no persistence; `decidable` as
+    the method says it. `open_gate` (E,): nothing of the zone as a whole forbade verdicts.
     """
 
     end_day: NDArray[np.int64]
-    first_day: Floats
     error_pct: Floats
     std_pct: Floats
     outcome: NDArray[np.int8]
+    at_once: NDArray[np.bool_]
+    decidable: NDArray[np.bool_]
+    open_gate: NDArray[np.bool_]
     seconds: float = 0.0
 
 
@@ -36,14 +41,21 @@ def assess_days_of(case: ZoneCase, settings: BalanceSettings, end_days: Sequence
     begun = time.perf_counter()
     days = list(assess_case(case, settings, end_days))
     seconds = time.perf_counter() - begun
+    told = [day.assessments for day in days]
     return Assessed(
-        np.array([(end_us - START_US) // DAY_US for end_us, _ in days]),
-        np.array([[(one.start_us - START_US) / DAY_US for one in told] for _, told in days]),
-        np.array([[_or_nan(one.error_pct) for one in told] for _, told in days]),
-        np.array([[_or_nan(one.std_pct) for one in told] for _, told in days]),
-        np.array([[OUTCOMES.index(one.outcome) for one in told] for _, told in days], dtype=np.int8),
+        np.array([(day.end_us - START_US) // DAY_US for day in days]),
+        np.array([[_or_nan(one.error_pct) for one in of_day] for of_day in told]),
+        np.array([[_or_nan(one.std_pct) for one in of_day] for of_day in told]),
+        np.array([[OUTCOMES.index(one.outcome) for one in of_day] for of_day in told], dtype=np.int8),
+        np.array([[_at_once(one) for one in of_day] for of_day in told]),
+        np.array([[one.decidable for one in of_day] for of_day in told]),
+        np.array([not day.report.reasons for day in days]),
         seconds,
     )
+
+
+def _at_once(one: MeterAssessment) -> bool:
+    return one.outcome is Outcome.NONCONFORMING and any(reason.code in AT_ONCE for reason in one.reasons)
 
 
 def _or_nan(value: float | None) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from verifier.balance.assess import assess_days
-from verifier.balance.types import DAY_US, MemberSeries, MeterAssessment, SideInformation, ZoneFacts
+from verifier.balance.types import DAY_US, MemberSeries, SideInformation, ZoneDay, ZoneFacts
 from verifier.balance_settings import BalanceSettings
 from zones.case import START_US, ZoneCase
 
@@ -21,17 +21,19 @@ def members_of(case: ZoneCase) -> tuple[ZoneFacts, list[MemberSeries], SideInfor
             meter.resolution * meter.multiplier,
             meter.prior_sd_pct,
             meter.mpe_pct,
+            phase=int(meter.phase),
         )
         for i, meter in enumerate(case.meters)
     ]
-    return zone, members, SideInformation(**vars(case.side))
+    side = case.side
+    known = SideInformation(
+        side.resistance_ohm, side.conditions_us, side.pressure_m, side.temperature_degc, side.atmospheric_hpa
+    )
+    return zone, members, known
 
 
-def assess_case(
-    case: ZoneCase, settings: BalanceSettings, end_days: Sequence[int]
-) -> Iterator[tuple[int, list[MeterAssessment]]]:
-    """The assessments at the ends [us] of these days, counted from 1. The one place that knows what is under test."""
+def assess_case(case: ZoneCase, settings: BalanceSettings, end_days: Sequence[int]) -> Iterator[ZoneDay]:
+    """The zone at the ends of these days, counted from 1. The one place that knows what is under test."""
     zone, members, side = members_of(case)
     ends_us = [START_US + day * DAY_US for day in end_days]
-    for day in assess_days(zone, members, side, (), ends_us, settings):
-        yield day.end_us, day.assessments
+    yield from assess_days(zone, members, side, (), ends_us, settings)

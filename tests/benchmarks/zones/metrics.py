@@ -6,15 +6,18 @@ from statistics import median
 
 import numpy as np
 
+from zones.alerts import BadMeter
 from zones.running import ZoneRun
-from zones.scoring import BadMeter
+
+DELAY_KINDS = ("step", "drift", "stopped", "reversed")
 
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """Of one class: RMSE and prior [%] over its zones' healthy meters, coverage [%], alerts, recall, delays [days].
+    """Of one class, or of all: RMSE and prior [%] over its zones' meters, coverage [%], alerts, recall, delays [days].
 
     `worst_ratio` is the largest RMSE of a zone over that of the prior there; None stands where nothing was asked.
+    `open_*` are of the zones, or days, whose gate stood open.
     """
 
     zone_class: str
@@ -22,44 +25,65 @@ class ClassFigures:
     customers: int
     rmse_pct: float
     prior_rmse_pct: float
+    all_rmse_pct: float
+    open_zones: int
+    open_rmse_pct: float | None
+    open_days_pct: float
     worst_ratio: float
     not_worse: int
     coverage_pct: float | None
-    coverage_now_pct: float | None
+    open_coverage_pct: float | None
+    week_coverage_pct: float | None
     mean_std_pct: float | None
-    withheld_pct: float
+    decidable_now_pct: float
     right_alerts: int
-    wrong_alerts: int
-    wrong_per_1000_meter_months: float
+    false_alerts: int
+    other_alerts: int
+    false_per_1000_meter_months: float
     precision: float | None
     bad: int
+    told: int
     decidable: int
     recall: float | None
+    clear: int
+    clear_recall: float | None
     delays_days: dict[str, float | None]
+    told_of_kind: dict[str, int]
 
 
 def figures(runs: Sequence[ZoneRun]) -> ClassFigures:
-    """The figures of runs of one class."""
+    """The figures of some runs, named by the first's class."""
     zones = [run.zone for run in runs]
-    alerts = [alert for zone in zones for alert in zone.alerts]
-    right = sum(alert.right for alert in alerts)
-    wrong = len(alerts) - right
+    still_open = [zone for zone in zones if zone.is_open]
+    right, false, other = (
+        sum(alert.verdict == verdict for zone in zones for alert in zone.alerts)
+        for verdict in ("right", "false", "other")
+    )
     bad = [one for zone in zones for one in zone.bad]
-    decidable = [one for one in bad if one.decidable]
+    decidable, clear = [one for one in bad if one.decidable], [one for one in bad if one.clear]
     months = sum(zone.meter_months for zone in zones)
     return ClassFigures(
         zones[0].zone_class, len(zones), zones[0].customers,
         pooled(zone.rmse_pct for zone in zones), pooled(zone.prior_rmse_pct for zone in zones),
+        pooled(zone.all_rmse_pct for zone in zones),
+        len(still_open), pooled(zone.rmse_pct for zone in still_open) if still_open else None,
+        100.0 * float(np.mean([zone.open_share for zone in zones])),
         max(zone.rmse_pct / zone.prior_rmse_pct for zone in zones),
         sum(zone.rmse_pct <= zone.prior_rmse_pct for zone in zones),
-        percentage(zone.covered for zone in zones), percentage(zone.covered_now for zone in zones),
+        percentage(zone.covered for zone in zones), percentage(zone.covered_open for zone in zones),
+        percentage(zone.covered_week for zone in zones),
         _mean([zone.mean_std_pct for zone in zones if np.isfinite(zone.mean_std_pct)]),
-        100.0 * float(np.mean([zone.withheld_share for zone in zones])),
-        right, wrong, 1000.0 * wrong / months, right / len(alerts) if alerts else None,
-        len(bad), len(decidable),
-        sum(one.delay_days is not None for one in decidable) / len(decidable) if decidable else None,
-        {kind: _delay(bad, kind) for kind in ("step", "drift", "stopped", "reversed")},
+        100.0 * float(np.mean([zone.decidable_share for zone in zones])),
+        right, false, other, 1000.0 * false / months, right / (right + false) if right + false else None,
+        len(bad), sum(one.delay_days is not None for one in bad),
+        len(decidable), _recall(decidable), len(clear), _recall(clear),
+        {kind: _delay(bad, kind) for kind in DELAY_KINDS},
+        {kind: sum(one.kind == kind and one.delay_days is not None for one in bad) for kind in DELAY_KINDS},
     )  # fmt: skip
+
+
+def _recall(bad: Sequence[BadMeter]) -> float | None:
+    return sum(one.delay_days is not None for one in bad) / len(bad) if bad else None
 
 
 def _mean(values: Sequence[float]) -> float | None:

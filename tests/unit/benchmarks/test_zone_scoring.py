@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from zones.assessed import OUTCOMES, Assessed
-from zones.case import START_US, ZoneCase
+from zones.case import DAY_US, START_US, ZoneCase
 from zones.electricity import homes_zone
 from zones.injection import Injection
 from zones.peers import PeerResult
@@ -13,32 +13,40 @@ from zones.scoring import score_peer, score_zone, true_error_pct
 
 from metrology.conformity import Outcome
 
-BAD, WITHHELD, GOOD = (OUTCOMES.index(o) for o in (Outcome.NONCONFORMING, Outcome.WITHHELD, Outcome.CONFORMING))
+BAD, GOOD = (OUTCOMES.index(o) for o in (Outcome.NONCONFORMING, Outcome.CONFORMING))
 DAYS, COUNT = 40, 6
+
+
+def made(monkeypatch: pytest.MonkeyPatch, injection: Injection) -> ZoneCase:
+    monkeypatch.setenv("METERPROOF_HOMES", "nowhere.npz")
+    return homes_zone("test", 5, COUNT, injection, days=DAYS)
 
 
 @pytest.fixture
 def case(monkeypatch: pytest.MonkeyPatch) -> ZoneCase:
-    monkeypatch.setenv("METERPROOF_HOMES", "nowhere.npz")
-    return homes_zone("test", 5, COUNT, replace(Injection(), steps=1, size_pct=(5.0, 6.0), fault_at=0.5), days=DAYS)
+    return made(monkeypatch, replace(Injection(), steps=1, size_pct=(5.0, 6.0), fault_at=0.5))
 
 
 def told(case: ZoneCase, error: np.ndarray | float = 0.0, std: float = 0.3) -> Assessed:
     ends = np.arange(21, DAYS + 1)
     shape = (ends.size, COUNT)
-    return Assessed(ends, np.zeros(shape), np.broadcast_to(np.asarray(error, dtype=float), shape).copy(),
-                    np.full(shape, std), np.full(shape, GOOD, dtype=np.int8))  # fmt: skip
+    return Assessed(ends, np.broadcast_to(np.asarray(error, dtype=float), shape).copy(), np.full(shape, std),
+                    np.full(shape, GOOD, dtype=np.int8), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool),
+                    np.ones(ends.size, dtype=bool))  # fmt: skip
 
 
 def bad_place(case: ZoneCase) -> int:
     return [case.meters[p].serial for p in case.customers].index(case.truth.faults[0].serial)
 
 
+def truth_at(case: ZoneCase) -> np.ndarray:
+    """Of every day at whose end is assessed."""
+    return case.truth.error_pct[:, 20:DAYS].T
+
+
 def test_the_true_error_is_weighted_by_use(case: ZoneCase) -> None:
     place = bad_place(case)
-    before = true_error_pct(case, np.zeros(COUNT, int), 20)[place]
-    after = true_error_pct(case, np.full(COUNT, 20), DAYS)[place]
-    whole = true_error_pct(case, np.zeros(COUNT, int), DAYS)[place]
+    before, after, whole = (true_error_pct(case, *days)[place] for days in ((0, 20), (20, DAYS), (0, DAYS)))
     use = case.truth.true_use[place]
     assert abs(before) < 1.75
     assert abs(after) > 4.9
@@ -48,20 +56,23 @@ def test_the_true_error_is_weighted_by_use(case: ZoneCase) -> None:
 def test_guessing_zero_scores_as_the_prior(case: ZoneCase) -> None:
     score = score_zone(case, told(case), 3)
     assert score.rmse_pct == pytest.approx(score.prior_rmse_pct)
+    assert score.all_rmse_pct > 2.0  # the stepped meter is in it
     assert score.rmse_by_day.keys() == {28}
     assert not score.alerts
-    assert [(one.kind, one.decidable, one.delay_days) for one in score.bad] == [("step", True, None)]
+    assert [(one.kind, one.decidable, one.clear, one.delay_days) for one in score.bad] == [("step", False, True, None)]
     assert score.meter_months == pytest.approx(6 * 20 / 30.4)
 
 
-def test_coverage_counts_the_estimates_that_were_not_withheld(case: ZoneCase) -> None:
-    truth = np.array([true_error_pct(case, np.zeros(COUNT, int), day) for day in range(21, DAYS + 1)])
-    exact = replace(told(case), error_pct=truth)
-    assert score_zone(case, exact, 3).covered == (2 * COUNT, 2 * COUNT)  # on days 30 and 40
-    off = replace(exact, error_pct=truth + 1.96 * 0.3 + 0.01)
-    assert score_zone(case, off, 3).covered == (0, 2 * COUNT)
-    off.outcome[:, :2] = WITHHELD
-    assert score_zone(case, off, 3).covered == (0, 2 * (COUNT - 2))
+def test_coverage_counts_the_last_days_error_and_the_open_gate_apart(case: ZoneCase) -> None:
+    exact = told(case, truth_at(case))
+    score = score_zone(case, exact, 3)
+    assert score.covered == score.covered_open == (2 * COUNT, 2 * COUNT)  # on days 30 and 40
+    off = told(case, truth_at(case) + 1.96 * 0.3 + 0.01)
+    off.open_gate[-1] = False
+    score = score_zone(case, off, 3)
+    assert score.covered == (0, 2 * COUNT)
+    assert score.covered_open == (0, COUNT)
+    assert (score.is_open, score.open_share) == (False, 0.95)
 
 
 def test_an_alert_needs_days_on_end_and_knows_whether_it_is_right(case: ZoneCase) -> None:
@@ -71,20 +82,47 @@ def test_an_alert_needs_days_on_end_and_knows_whether_it_is_right(case: ZoneCase
     said.outcome[[0, 1, 3, 4, 5, 6], place] = BAD  # days 21, 22, 24 to 27: persistent on day 26
     said.outcome[[0, 1, 3, 5], other] = BAD  # never three on end
     score = score_zone(case, said, 3)
-    assert [(a.customer, a.told_day, a.right) for a in score.alerts] == [(place, 26.0, True)]
+    assert [(a.customer, a.told_day, a.verdict) for a in score.alerts] == [(place, 26.0, "right")]
     left_day = (case.truth.faults[0].leaves_limit_us - START_US) / 86.4e9
     assert left_day == 20
     assert score.bad[0].delay_days == pytest.approx(6.0)
     said.outcome[10:13, other] = BAD
-    assert [a.right for a in score_zone(case, said, 3).alerts if a.customer == other] == [False]
+    said.outcome[15:19, other] = BAD
+    false = [a for a in score_zone(case, said, 3).alerts if a.customer == other]
+    assert [(a.told_day, a.verdict) for a in false] == [(33.0, "false"), (38.0, "false")]
 
 
-def test_a_wide_posterior_is_not_decidable(case: ZoneCase) -> None:
-    assert not score_zone(case, told(case, std=5.0), 3).bad[0].decidable
+def test_a_stopped_meter_is_told_at_once_and_its_figure_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = made(monkeypatch, replace(Injection(), stopped=1, fault_at=0.7))
+    place = bad_place(case)
+    said = told(case)
+    said.outcome[8:, place], said.at_once[8:, place] = BAD, True  # from day 29 on
+    score = score_zone(case, said, 3)
+    assert [(a.told_day, a.verdict) for a in score.alerts] == [(29.0, "right")]
+    assert score.bad[0].delay_days == pytest.approx(1.0)
+    assert score.covered[1] == 2 * (COUNT - 1)
+    assert score.all_rmse_pct < 1.0
+
+
+def test_a_swapped_meters_alert_is_counted_apart_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = made(monkeypatch, replace(Injection(), swapped=1))
+    place = bad_place(case)
+    begins = (case.truth.faults[0].begins_us - START_US) // DAY_US
+    assert begins < 30
+    said = told(case)
+    said.outcome[10:, place] = BAD
+    assert [a.verdict for a in score_zone(case, said, 3).alerts] == ["other"]
+
+
+def test_decidable_is_what_the_method_said_after_the_limit_was_left(case: ZoneCase) -> None:
+    said = told(case, std=5.0)
+    said.decidable[3, bad_place(case)] = True
+    (one,) = score_zone(case, said, 3).bad
+    assert (one.decidable, one.clear) == (True, False)
 
 
 def test_a_peer_is_scored_like_that(case: ZoneCase) -> None:
-    truth = true_error_pct(case, np.full(COUNT, 20), DAYS)
+    truth = true_error_pct(case, 20, DAYS)
     right = score_peer(case, "exact", PeerResult(truth, np.full(COUNT, 0.1)), (20, DAYS), 0.0)
     assert (right.found, right.false, right.covered) == ((1, 1), (0, COUNT - 1), (COUNT, COUNT))
     assert right.rmse_pct == pytest.approx(0.0, abs=1e-12)

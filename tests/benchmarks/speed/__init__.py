@@ -1,0 +1,1 @@
+"""What a day of the zone balance costs, beside its peers."""
