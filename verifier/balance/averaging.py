@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtr
 
-from verifier.balance.changes import KINDS, SCALES, STEP, Change, Scan, scan, with_changes
-from verifier.balance.information import DayBlock, Posterior, Prior, Sums, solve, sums_of
+from verifier.balance.changes import KINDS, SCALES, STEP, Change, Scan, scan, with_change_sums, with_changes
+from verifier.balance.information import DayBlock, Posterior, Prior, Sums, solve
 from verifier.balance.types import Floats
 
 _SWEEPS = 2  # over the changes found, each weighed anew given the others
@@ -74,51 +74,54 @@ class ChangeSearch:
         tables: dict[int, tuple[Scan, Posterior]] = {}
         for _ in range(_SWEEPS):
             changes, tables = self._refine(changes)
-            grown = self._grow(changes)
+            grown, posterior, everything = self._grow(changes)
             if len(grown) == len(changes):
                 break
             changes = grown
         else:
             changes, tables = self._refine(changes)
-        blocks, posterior = self.given(changes)
-        everything = scan(blocks, posterior, self._days, np.arange(self._meters))
+            posterior, everything = self._weighed(changes)
+        odds = self._odds(everything)
         averaged = []
         for i in range(self._meters):
             if i in tables:
                 table, without = tables[i]
-                averaged.append(self._average(table, without, 0, i))
+                averaged.append(_average(table, self._odds(table)[..., 0], without, 0, i))
             else:
-                averaged.append(self._average(everything, posterior, i, i))
+                averaged.append(_average(everything, odds[..., i], posterior, i, i))
         return changes, posterior, averaged
 
     def given(self, changes: Sequence[Change]) -> tuple[list[DayBlock], Posterior]:
         """The blocks and the posterior with a column for each of the changes."""
-        blocks = with_changes(self._blocks, changes)
         prior = self._prior.extended([change.sd for change in changes])
-        sums = sums_of(blocks, prior.sd.size) if changes else self._sums
-        return blocks, solve(sums, prior)
+        sums = with_change_sums(self._sums, self._blocks, changes) if changes else self._sums
+        return with_changes(self._blocks, changes), solve(sums, prior)
 
-    def _grow(self, changes: list[Change]) -> list[Change]:
+    def _weighed(self, changes: Sequence[Change]) -> tuple[Posterior, Scan]:
+        """The posterior given the changes, and every further one weighed against it."""
+        blocks, posterior = self.given(changes)
+        return posterior, scan(blocks, posterior, self._days, self._candidates)
+
+    def _grow(self, changes: list[Change]) -> tuple[list[Change], Posterior, Scan]:
         """Take up further changes that are more probable than not, each dated to the day before the next is looked for.
 
         A change that is dated a little wrongly leaves days unexplained, and others would be taken up to explain them.
         """
         changes = list(changes)
-        while len(changes) < self._beliefs.changes_max:
+        while True:
             blocks, posterior = self.given(changes)
-            table = scan(blocks, posterior, self._days, self._candidates)
-            odds = self._odds(table)
+            everything = scan(blocks, posterior, self._days, self._candidates)
+            odds = self._odds(everything)
             of_columns = logsumexp(odds, axis=(0, 1, 2))
             of_columns[np.isin(self._candidates, [change.meter for change in changes])] = -np.inf
-            rough = [self._best(table, odds[..., i], int(self._candidates[i])) for i in range(self._candidates.size)]
+            rough = [self._best(everything, odds[..., i], int(self._candidates[i])) for i in range(odds.shape[-1])]
             taken = self._apart(of_columns, rough, posterior)[: self._beliefs.changes_max - len(changes)]
             if not taken:
-                break
+                return changes, posterior, everything
             meters = np.array([change.meter for change in taken])
             table = scan(blocks, posterior, self._every_day, meters)
             odds = self._odds(table)
             changes += [self._best(table, odds[..., i], int(meter)) for i, meter in enumerate(meters)]
-        return changes
 
     def _refine(self, changes: list[Change]) -> tuple[list[Change], dict[int, tuple[Scan, Posterior]]]:
         """Each change weighed anew given the others; what is no longer probable is dropped."""
@@ -160,31 +163,13 @@ class ChangeSearch:
         k, kind, scale = np.unravel_index(int(np.argmax(odds)), odds.shape)
         return Change(meter, found.days[int(k)], int(kind), SCALES[int(scale)])
 
-    def _average(self, found: Scan, posterior: Posterior, place: int, meter: int) -> Averaged:
-        """The mixture of no change and of every change, kind and scale."""
-        odds = self._odds(found)[..., place]
-        squares = np.array(SCALES) ** 2
-        q, b = found.information[:, :, None, place], found.score[:, :, None, place]
-        variance = squares / (1 + q * squares)
-        size = b * variance
-        lever = (found.course - found.shadow[:, :, place])[:, :, None]
-        base = float(posterior.covariance[meter, meter])
-        log_weight = np.concatenate([[0.0], odds.ravel()])
-        weight = np.exp(log_weight - logsumexp(log_weight))
-        mean = posterior.mean[meter] + np.concatenate([[0.0], (lever * size).ravel()])
-        sd = np.sqrt(base + np.concatenate([[0.0], (lever**2 * variance).ravel()]))
-        p_change = 1 - float(weight[0])
-        day = None
-        if p_change > 0.5:
-            of_days = weight[1:].reshape(odds.shape).sum(axis=(1, 2))
-            day = found.days[int(np.searchsorted(np.cumsum(of_days), 0.5 * of_days.sum()))]
-        kept = weight > 1e-5
-        return Averaged(weight[kept] / weight[kept].sum(), mean[kept], sd[kept], p_change, day)
-
 
 def candidate_days(count: int) -> list[int]:
-    """Days on which changes are looked for among `count`: each of the last ten, then ever fewer, and the first."""
-    back = np.unique(np.concatenate([np.arange(1, 11), np.round(11 * 1.13 ** np.arange(60)).astype(int)]))
+    """Days on which changes are looked for among `count`: each of the last six, then ever fewer, and the first.
+
+    Between them a change is only looked for; once found it is dated to the day.
+    """
+    back = np.unique(np.concatenate([np.arange(1, 7), np.round(6 * 1.25 ** np.arange(1, 40)).astype(int)]))
     return sorted({0, *(count - int(b) for b in back if b < count)})
 
 
@@ -195,3 +180,24 @@ def _log_prior(days: Sequence[int], beliefs: ChangeBeliefs) -> Floats:
     rates[0, STEP] = beliefs.initial_share
     out: Floats = np.log(rates)
     return out
+
+
+def _average(found: Scan, odds: Floats, posterior: Posterior, place: int, meter: int) -> Averaged:
+    """The mixture of no change and of every change of a meter, by day, kind and scale: `odds` (K, 2, S)."""
+    squares = np.array(SCALES) ** 2
+    q, b = found.information[:, :, None, place], found.score[:, :, None, place]
+    variance = squares / (1 + q * squares)
+    size = b * variance
+    lever = (found.course - found.shadow[:, :, place])[:, :, None]
+    base = float(posterior.covariance[meter, meter])
+    log_weight = np.concatenate([[0.0], odds.ravel()])
+    weight = np.exp(log_weight - logsumexp(log_weight))
+    mean = posterior.mean[meter] + np.concatenate([[0.0], (lever * size).ravel()])
+    sd = np.sqrt(base + np.concatenate([[0.0], (lever**2 * variance).ravel()]))
+    p_change = 1 - float(weight[0])
+    day = None
+    if p_change > 0.5:
+        of_days = weight[1:].reshape(odds.shape).sum(axis=(1, 2))
+        day = found.days[int(np.searchsorted(np.cumsum(of_days), 0.5 * of_days.sum()))]
+    kept = weight > 1e-5
+    return Averaged(weight[kept] / weight[kept].sum(), mean[kept], sd[kept], p_change, day)

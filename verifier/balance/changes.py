@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.balance.information import DayBlock, Posterior
+from verifier.balance.information import DayBlock, Posterior, Sums
 from verifier.balance.types import Floats
 
 SCALES: Final = (0.01, 0.04, 0.16, 0.64)  # standard deviations of δ
@@ -75,6 +75,23 @@ def with_changes(blocks: Sequence[DayBlock], changes: Sequence[Change]) -> list[
         bias = [course(c.kind, np.array(place - c.day + 0.5)) * block.bias[c.meter] for c in changes]
         out.append(DayBlock(block.day, design, block.target, np.concatenate([block.bias, bias]), block.log_det))
     return out
+
+
+def with_change_sums(sums: Sums, blocks: Sequence[DayBlock], changes: Sequence[Change]) -> Sums:
+    """The sums of the blocks with a column more for every change, given those without: the borders alone are new."""
+    meters = [change.meter for change in changes]
+    border, corner = np.zeros((sums.moment.size, len(changes))), np.zeros((len(changes), len(changes)))
+    moment = np.zeros(len(changes))
+    for place, block in enumerate(blocks):
+        f = np.array([float(course(c.kind, np.array(place - c.day + 0.5))) for c in changes])
+        if not f.any():
+            continue
+        columns = block.design[:, meters] * f
+        border += block.design.T @ columns
+        corner += columns.T @ columns
+        moment += columns.T @ block.target + block.bias[meters] * f
+    gram = np.block([[sums.gram, border], [border.T, corner]])
+    return Sums(gram, np.concatenate([sums.moment, moment]), sums.square, sums.rows, sums.log_det)
 
 
 def scan(blocks: Sequence[DayBlock], posterior: Posterior, days: Sequence[int], meters: NDArray[np.intp]) -> Scan:
