@@ -112,7 +112,7 @@ def test_the_command_says_whether_it_is_equal(make: Make, migrated_dsn: str, tmp
     assert told.returncode == 0, told.stderr
     assert "made again from the store: equal to the bit" in told.stdout
     assert "the settings have changed since" in told.stdout  # the process has the defaults
-    assert "terms of d" in told.stdout
+    assert "standard uncertainty" in told.stdout
     data = json.loads(explain(str(number), "--json").stdout)
     assert data["equal"]
     assert sum(data["balance"]["terms_of_d_pct"].values()) == pytest.approx(data["balance"]["d_pct"])

@@ -51,9 +51,9 @@ def test_every_figure_and_part_that_the_verifier_writes_is_named():
     source = "".join((FOLDER.parent / "verifier" / name).read_text() for name in ("step_findings.py", "deliveries.py"))
     parts = set(re.findall(r'reading_evidence\("(\w+)"', source))
     assert parts
-    zones = "".join((FOLDER.parent / "verifier" / name).read_text() for name in ("zone_window.py", "zone_findings.py"))
-    reasons = set(re.findall(r'_?[rR]eason\(\s*"(\w+)"', zones))
-    assert {"zone_refused", "zone_not_understood", "no_limit"} <= reasons <= load_catalogue()["reason"].keys()
+    zones = "".join(path.read_text() for path in (FOLDER.parent / "verifier" / "balance").glob("*.py"))
+    reasons = set(re.findall(r'_?[rR]eason\(\s*"(\w+)"', zones)) | {"straddles_limit", "uncertainty_too_large"}
+    assert {"zone_refused", "zone_not_understood", "no_limit", "stopped", "foreign_member"} <= reasons <= load_catalogue()["reason"].keys()
     assert parts <= load_catalogue()["part"].keys()
     written = set(re.findall(r'"(\w+)": |detail\["(\w+)"\]', source))
     names = {first or second for first, second in written} - {"part", "observed_at", "batch_id", "message_no", "status"}

@@ -59,7 +59,7 @@ def test_an_imbalance_that_a_known_fault_explains_is_not_told() -> None:
     [finding] = imbalance_findings(5, days(unexplained), [], 3)
     assert (finding.zone_id, finding.meter_id, finding.detail["reasons"]) == (5, None, unexplained)
     assert imbalance_findings(5, days(explained), [], 3) == []
-    start_us = round(day(6).timestamp() * 1e6)
+    start_us = round(day(5).timestamp() * 1e6)
     stopped = FindingDraft("stopped", "warning", 4, None, start_us, start_us + 1, {"ongoing": True}, [])
     assert imbalance_findings(5, days(unexplained), [stopped], 3) == []
 
