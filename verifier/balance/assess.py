@@ -153,6 +153,11 @@ def _history(
         timeline = zone_timeline(
             customers, references, start_us, end_us, zone.interval_s * 1_000_000, settings.interpolation_reach_intervals
         )
+    except ValueError as error:
+        return None, (Reason("insufficient_data", str(error)),)
+    if not timeline.usable.any():
+        return None, (Reason("insufficient_data", "there is no interval that is known of all the zone's meters"),)
+    try:
         return history(zone, customers, side, beliefs(zone.medium, side, settings), timeline, comparisons), ()
     except ValueError as error:
         return None, (Reason("no_consumption", str(error)),)
