@@ -31,5 +31,5 @@ def test_the_worked_example_gives_what_the_page_shows(command: str, tmp_path: Pa
         assert float(row["error_pct"]) == pytest.approx(float(error_pct), abs=0.06)
         assert float(row["std_pct"]) == pytest.approx(float(std_pct), abs=0.06)
     if "--explain" in command:
-        assert "what would make it surer" in result.stdout
+        assert "what would make the zone surer" in result.stdout
         assert {file.name for file in (folder / "figures").iterdir()} == {"EZ001.svg", "EZ001.png"}

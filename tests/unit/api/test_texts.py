@@ -53,7 +53,11 @@ def test_every_figure_and_part_that_the_verifier_writes_is_named():
     assert parts
     zones = "".join(path.read_text() for path in (FOLDER.parent / "verifier" / "balance").glob("*.py"))
     reasons = set(re.findall(r'_?[rR]eason\(\s*"(\w+)"', zones)) | {"straddles_limit", "uncertainty_too_large"}
-    assert {"zone_refused", "zone_not_understood", "no_limit", "stopped", "foreign_member"} <= reasons <= load_catalogue()["reason"].keys()
+    assert (
+        {"zone_refused", "zone_not_understood", "no_limit", "stopped", "foreign_member"}
+        <= reasons
+        <= load_catalogue()["reason"].keys()
+    )
     assert parts <= load_catalogue()["part"].keys()
     written = set(re.findall(r'"(\w+)": |detail\["(\w+)"\]', source))
     names = {first or second for first, second in written} - {"part", "observed_at", "batch_id", "message_no", "status"}

@@ -5,10 +5,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from metrology.errors import InvalidInputError
 from metrology.quantities import Medium
-from verifier.balance.types import Comparison
-from verifier.combination import Posterior, combine
 from verifier.comparison_budget import CumulativeSeries, Standard
 from verifier.comparison_settings import ComparisonSettings
 from verifier.site_test import LoadProfile, SiteTest, TestPoint, evaluate_site_test, load_profile
@@ -96,55 +93,3 @@ def test_a_profile_needs_an_increment():
     series = CumulativeSeries(np.arange(5) * HOUR_US, np.full(5, 3.0), 0.01)
     assert load_profile(series, 0, 5 * HOUR_US) is None
     assert load_profile(CumulativeSeries(np.empty(0, np.int64), np.empty(0), 0.01), 0, HOUR_US) is None
-
-
-def balance_posterior(rng, n=6, t=400):
-    """A zone seen through its reference alone: y = X d + noise, prior N(0, 0.6²); and what made it."""
-    x = rng.gamma(2, 1, (t, n)) * (1 + 0.9 * np.sin(np.linspace(0, 40, t)))[:, None]
-    d = rng.normal(0, 0.6, n)
-    sigma = 1.5
-    y = x @ d + rng.normal(0, sigma, t)
-    precision = x.T @ x / sigma**2 + np.eye(n) / 0.6**2
-    covariance = np.linalg.inv(precision)
-    return Posterior(covariance @ (x.T @ y) / sigma**2, covariance), (x, y, sigma)
-
-
-def test_the_combination_equals_the_batch_with_the_pseudo_observation():
-    rng = np.random.default_rng(11)
-    posterior, (x, y, sigma) = balance_posterior(rng)
-    kinds = ((30, 1.2, 0.15, "site_test"), (10, -0.4, 0.3, "check_meter"), (30, 1.0, 0.4, "site_test"),
-             (99, 5.0, 0.1, "site_test"))  # fmt: skip
-    comparisons = [Comparison(meter_id, 0, 0, value, std, kind) for meter_id, value, std, kind in kinds]
-    found = combine(posterior, comparisons, [10, 20, 30, 40, 50, 60])
-    rows = [np.vstack([x / sigma, np.eye(6) / 0.6]), np.concatenate([y / sigma, np.zeros(6)])]
-    for place, value, std in ((2, 1.2, 0.15), (0, -0.4, 0.3), (2, 1.0, 0.4)):
-        rows = [np.vstack([rows[0], np.eye(6)[place] / std]), np.append(rows[1], value / std)]
-    expected, *_ = np.linalg.lstsq(rows[0], rows[1], rcond=None)
-    np.testing.assert_allclose(found.error_pct, expected, atol=1e-10)
-    np.testing.assert_allclose(found.covariance_pct2, np.linalg.inv(rows[0].T @ rows[0]), atol=1e-12)
-
-
-def test_one_site_test_sharpens_the_neighbours():
-    posterior, _ = balance_posterior(np.random.default_rng(12), t=40)
-    found = combine(posterior, [Comparison(0, 0, 0, 0.5, 0.1, "site_test")], range(6))
-    before, after = (np.sqrt(np.diag(one.covariance_pct2)) for one in (posterior, found))
-    assert after[0] < 0.1
-    assert np.all(after[1:] < before[1:])
-    assert np.any(np.abs(found.error_pct[1:] - posterior.error_pct[1:]) > 0.01)
-
-
-def test_one_after_the_other_is_all_at_once_and_nothing_changes_nothing():
-    posterior, _ = balance_posterior(np.random.default_rng(13))
-    both = [Comparison(1, 0, 0, 0.7, 0.2, "site_test"), Comparison(4, 0, 0, -0.7, 0.2, "site_test")]
-    at_once = combine(posterior, both, range(6))
-    in_turn = combine(combine(posterior, both[1:], range(6)), both[:1], range(6))
-    np.testing.assert_allclose(at_once.error_pct, in_turn.error_pct, atol=1e-12)
-    assert combine(posterior, [], range(6)) is posterior
-
-
-def test_shapes_that_do_not_fit_and_uncertainties_that_are_none_are_refused():
-    posterior, _ = balance_posterior(np.random.default_rng(14))
-    with pytest.raises(InvalidInputError, match="5 meters"):
-        combine(posterior, [], range(5))
-    with pytest.raises(InvalidInputError, match="above 0"):
-        combine(posterior, [Comparison(1, 0, 0, 0.7, 0.0, "site_test")], range(6))
