@@ -8,6 +8,7 @@ from store.registry import Meter
 from verifier.accepted import StepResults
 from verifier.balance.assess import assess_days
 from verifier.balance.types import DAY_US, Comparison, MemberSeries, SideInformation, ZoneDay, ZoneFacts
+from verifier.compared import decided_by_comparison
 from verifier.evidence import check_comparisons, resistance_of
 from verifier.settings import VerifierSettings
 from verifier.zone_days import history_members, of_those_there
@@ -63,12 +64,13 @@ def zone_days(given: ZoneFile, ends_us: Sequence[int], settings: VerifierSetting
     if side.resistance_ohm is not None:
         customers = [member.meter_id for member in members if not member.is_reference]
         side = replace(side, resistance_ohm=resistance_of(given.zone.zone, customers, side.resistance_ohm))
+    compared = comparisons_until(given, ends_us[-1], settings)
     days = assess_days(
-        given.facts, members, side, comparisons_until(given, ends_us[-1], settings), ends_us, settings.balance,
+        given.facts, members, side, compared, ends_us, settings.balance,
         lambda end_us: faults_at(spoiling, end_us),
     )  # fmt: skip
     for day in days:
-        yield of_those_there(given.zone, day)
+        yield decided_by_comparison(of_those_there(given.zone, day), members, compared, settings)
 
 
 def members_until(given: ZoneFile, end_us: int, settings: VerifierSettings) -> tuple[MemberSeries, ...]:

@@ -25,6 +25,7 @@ from store.times import to_datetime, to_micros
 from verifier.arrays import FOREVER_US, Structured
 from verifier.balance.assess import NO_SIDE, assess_days, history_start
 from verifier.balance.types import DAY_US, MeterAssessment, ZoneDay, ZoneFacts
+from verifier.compared import decided_by_comparison
 from verifier.comparison_sources import comparisons_until
 from verifier.kinds import FindingKind
 from verifier.settings import VerifierSettings
@@ -182,7 +183,7 @@ def judged_day(zone: ZoneMeters, given: DayInput, settings: VerifierSettings) ->
         facts_of(zone), given.members, NO_SIDE, given.comparisons, [given.end_us], settings.balance,
         lambda _end_us: given.faults,
     )  # fmt: skip
-    return of_those_there(zone, day)
+    return decided_by_comparison(of_those_there(zone, day), given.members, given.comparisons, settings)
 
 
 def outcome_rows(day: ZoneDay) -> list[AssessmentRow]:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("metrology", "store", "gateway", "verifier", "api", "simulators", "meterproof")
 PURE = (
     *("accepted", "evidence", "explanation", "inference", "offline", "offline_days", "steps", "zone_days"),
-    *("comparison", "comparison_budget", "site_test", "persistence"),
+    *("compared", "comparison", "comparison_budget", "site_test", "persistence"),
     *("light_load", "light_load_due", "light_load_findings", "low_flow", "low_flow_loss"),
 )
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))

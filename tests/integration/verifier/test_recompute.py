@@ -20,9 +20,8 @@ from verifier.recompute import differences, recompute
 from verifier.settings import VerifierSettings
 
 Make = Callable[..., ZoneCity]
-SETTINGS = VerifierSettings.model_validate(
-    {"balance": {"loss_spread": 0.0, "network_doubt": 0.0, "history_days": 7, "history_step_days": 2}}
-)
+_BALANCE = {"loss_spread": 0.0, "network_doubt": 0.0, "history_days": 7, "history_step_days": 2}
+SETTINGS = VerifierSettings.model_validate({"balance": _BALANCE})
 
 
 @pytest.fixture
