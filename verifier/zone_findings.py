@@ -20,7 +20,7 @@ from verifier.zone_members import ZoneMeters
 Connection = psycopg.Connection[Any]
 
 # Reasons of a withheld verdict that say: quantity goes in or out of this zone that no meter shows.
-IMBALANCE_REASONS: Final = ("zone_refused", "zone_not_understood", "unmetered_load")
+IMBALANCE_REASONS: Final = ("zone_refused", "zone_not_understood", "unmetered_load", "reference_changed")
 # Reasons by a meter's own evidence, told without waiting: every day that passes is quantity lost.
 AT_ONCE: Final = ("stopped", "reversed_running")
 # After these a meter's quantity is not what its register shows, and the balance would put it on its neighbours.

@@ -103,6 +103,7 @@ def understanding(
             " member that is missing or foreign"
         )
         reasons.append(Reason("zone_not_understood", text, data))
+    reasons += _reference_changed(zone, past, state)
     if size is not None and abs(size) > settings.unmetered_max_pct / 100 * past.load:
         data = {"size": size, "share_pct": 100 * size / past.load, "since_us": since}
         text = f"a load of {100 * size / past.load:.2g} % of the zone's runs past the meters"
@@ -129,6 +130,20 @@ def unrest_begins(past: History, state: ZoneState) -> int:
     began = [*of_changes, *([] if of_noise is None else [of_noise])]
     # Noise as great from the first day on has no beginning: nothing was ever understood.
     return min(began, default=0)
+
+
+def _reference_changed(zone: ZoneFacts, past: History, state: ZoneState) -> list[Reason]:
+    """The references whose gain has changed by more than they are known to: which level is right, no balance tells."""
+    now = coefficients(past, state.days - 1, state.changes, state.posterior)
+    reasons = []
+    for place in range(past.terms.sd.size)[past.terms.columns("gains")]:
+        days = [change.day for change in state.changes if change.meter == place]
+        change_pct = 100 * float(now[place] - state.posterior.mean[place])
+        if days and abs(change_pct) > 2 * zone.reference_uncertainty_pct:
+            since_us = int(past.timeline.instants_us[past.edges[days[0]]])
+            text = f"what the reference shows of the zone's load has changed by {change_pct:+.2g} %: test the reference"
+            reasons.append(Reason("reference_changed", text, {"change_pct": change_pct, "since_us": since_us}))
+    return reasons
 
 
 def _shared_places(past: History) -> set[int]:

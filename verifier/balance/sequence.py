@@ -139,7 +139,7 @@ def _searched(
 
 def _search(past: History, blocks: Sequence[DayBlock], sums: Sums, beliefs: ChangeBeliefs) -> ChangeSearch:
     meters = past.terms.columns("meters")
-    shared = [past.terms.columns(name) for name in ("constant", "rhythm")]
+    shared = [past.terms.columns(name) for name in ("constant", "rhythm", "gains")]
     candidates = np.concatenate([np.arange(part.start, part.stop) for part in (meters, *shared)])
     return ChangeSearch(blocks, sums, past.terms.prior, candidates, meters.stop, beliefs)
 

@@ -45,6 +45,21 @@ def test_a_constant_unmetered_load_is_told_with_size_and_date(leak: float) -> No
     assert {a.outcome for a in after.assessments} == {Outcome.WITHHELD}
 
 
+@pytest.mark.parametrize("factor", [0.98, 1.02])
+def test_a_step_of_the_reference_is_told_of_it_and_not_of_all_meters(factor: float) -> None:
+    zone = make_zone(Made(60, days=14))
+    reference, at = zone.members[-1], 7 * PER_DAY
+    total = reference.total.copy()
+    total[at:] = total[at] + factor * (total[at:] - total[at])
+    (day,) = days_of([*zone.members[:-1], replace(reference, total=total)], [14])
+    (reason,) = day.report.reasons
+    assert (reason.code, reason.data["since_us"]) == ("reference_changed", START_US + 7 * DAY_US)
+    assert reason.data["change_pct"] == pytest.approx(100 * (factor - 1), abs=0.3)
+    assert {a.outcome for a in day.assessments} == {Outcome.WITHHELD}
+    for one, truth in zip(day.assessments, zone.error_pct, strict=True):
+        assert one.error_pct == pytest.approx(truth, abs=0.6)
+
+
 def test_a_member_whose_load_does_not_pass_the_reference_is_foreign() -> None:
     zone = make_zone(Made(44, days=21, meters=8, foreign=(5,)))
     (day,) = days_of(zone.members, [21])
