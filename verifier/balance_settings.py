@@ -49,6 +49,9 @@ class BalanceSettings(BaseModel):
     unmetered_max_pct: Percent = Field(
         default=1.0, description="A load past the meters above this share of the zone's withholds its verdicts [%]."
     )
+    unmetered_max_water_pct: Percent = Field(
+        default=10.0, description="The same for water: leakage comes and goes, and its course is a plain one [%]."
+    )
     stopped_share_min: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.2,
         description="A silent meter has stopped if more than this share of its usual load is surely missing.",

@@ -94,7 +94,9 @@ def understanding(
     reasons = [*missing, *(_reason("zone_refused", one) for one in refused)]
     noise, typical = _noise(past, state)
     size, since = _unmetered(past, state)
-    most = settings.noise_customer_max_water if zone.medium is Medium.WATER else settings.noise_customer_max
+    is_water = zone.medium is Medium.WATER
+    most = settings.noise_customer_max_water if is_water else settings.noise_customer_max
+    unmetered_max_pct = settings.unmetered_max_water_pct if is_water else settings.unmetered_max_pct
     if noise > most * typical:
         data = {"noise": noise, "customer": typical, "unmetered": size, "since_us": since}
         text = (
@@ -104,7 +106,7 @@ def understanding(
         )
         reasons.append(Reason("zone_not_understood", text, data))
     reasons += _reference_changed(zone, past, state)
-    if size is not None and abs(size) > settings.unmetered_max_pct / 100 * past.load:
+    if size is not None and abs(size) > unmetered_max_pct / 100 * past.load:
         data = {"size": size, "share_pct": 100 * size / past.load, "since_us": since}
         text = f"a load of {100 * size / past.load:.2g} % of the zone's runs past the meters"
         reasons.append(Reason("unmetered_load", text, data))
