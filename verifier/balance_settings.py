@@ -57,7 +57,7 @@ class BalanceSettings(BaseModel):
         description="A silent meter has stopped if more than this share of its usual load is surely missing.",
     )
     network_doubt: Annotated[float, Field(ge=0, le=2)] = Field(
-        default=1.0,
+        default=0.6,
         description="Without the resistances of a network, the share of its line losses that stays in the uncertainty"
         " of every meter: where a customer hangs in it is known only roughly from the loads.",
     )

@@ -13,6 +13,7 @@ from verifier.balance.types import Floats
 
 _SWEEPS = 2  # over the changes found, each weighed anew given the others
 _INDEPENDENT = 0.2  # correlation below which several meters' changes are taken up at once
+LEAST_WEIGHT = 1e-5  # of a part of a mixture
 _APART_DAYS = 10
 _AT_ONCE = 4
 
@@ -199,5 +200,5 @@ def _average(found: Scan, odds: Floats, posterior: Posterior, place: int, meter:
     if p_change > 0.5:
         of_days = weight[1:].reshape(odds.shape).sum(axis=(1, 2))
         day = found.days[int(np.searchsorted(np.cumsum(of_days), 0.5 * of_days.sum()))]
-    kept = weight > 1e-5
+    kept = weight > LEAST_WEIGHT
     return Averaged(weight[kept] / weight[kept].sum(), mean[kept], sd[kept], p_change, day)

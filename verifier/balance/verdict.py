@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metrology.outcomes import Outcome, Reason
-from verifier.balance.averaging import Averaged
+from verifier.balance.averaging import LEAST_WEIGHT, Averaged
 from verifier.balance.changes import course
 from verifier.balance.days import History
 from verifier.balance.sequence import ZoneState, level
@@ -53,16 +53,13 @@ def estimates(
 ) -> list[Estimate]:
     """The errors of all meters after the state's days.
 
-    e = 1/(1 + d) − 1, de = −dd/(1 + d)²: limits on e are limits on d. The uncertainty of what the model leaves out,
-    `std_floor_pct`, is added in quadrature to every part of the mixture.
+    e = 1/(1 + d) − 1, de = −dd/(1 + d)²: limits on e are limits on d.
     """
     floor = np.hypot(settings.std_floor_pct, settings.network_doubt * _unplaced_losses_pct(past, state)) / 100
     parts = _contributions(past, state)
     out = []
     for i, (member, averaged) in enumerate(zip(customers, state.averaged, strict=True)):
-        widened = Averaged(
-            averaged.weight, averaged.mean, np.hypot(averaged.sd, floor), averaged.p_change, averaged.change_day
-        )
+        widened = _doubted(averaged, floor, float(past.terms.mean[i]), float(past.terms.sd[i]))
         mean, sd = widened.moments
         ratio = max(1 + mean, _LOWEST_RATIO)
         limit = (member.mpe_pct or np.inf) / 100
@@ -77,6 +74,22 @@ def estimates(
             own = {name: value * std / float(np.sqrt(std**2 - rest)) for name, value in own.items()}
         out.append(Estimate(100 * (1 / ratio - 1), std, below, above, 1 + mean, own))
     return out
+
+
+def _doubted(averaged: Averaged, doubt: float, prior_mean: float, prior_sd: float) -> Averaged:
+    """The mixture with what the model leaves out, N(0, doubt²) on each meter, taken into account.
+
+    What was estimated is then d + δ. For a meter that has not changed, d ~ N(μ, s²) gets the share k = s²/(s² + doubt²)
+    of its deviation, and the variance k²·u² + (1 − k)·s², which never exceeds the prior's; after a change, of which
+    little is known beforehand, doubt² is added.
+    """
+    mean, sd = averaged.mean.copy(), np.hypot(averaged.sd, doubt)
+    unchanged = 1 - averaged.p_change
+    if unchanged > LEAST_WEIGHT:  # then the first part of the mixture is that of no change
+        k = prior_sd**2 / (prior_sd**2 + doubt**2)
+        mean[0] = prior_mean + k * (mean[0] - prior_mean)
+        sd[0] = np.sqrt(k**2 * averaged.sd[0] ** 2 + (1 - k) * prior_sd**2)
+    return Averaged(averaged.weight, mean, sd, averaged.p_change, averaged.change_day)
 
 
 def _unplaced_losses_pct(past: History, state: ZoneState) -> float:
