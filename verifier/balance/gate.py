@@ -139,7 +139,8 @@ def _reference_changed(zone: ZoneFacts, past: History, state: ZoneState) -> list
     now = coefficients(past, state.days - 1, state.changes, state.posterior)
     reasons = []
     for place in range(past.terms.sd.size)[past.terms.columns("gains")]:
-        days = [change.day for change in state.changes if change.meter == place]
+        # From the first day on it is a gain, or a loss in proportion to the load, and no change.
+        days = [change.day for change in state.changes if change.meter == place and change.day > 0]
         change_pct = 100 * float(now[place] - state.posterior.mean[place])
         if days and abs(change_pct) > 2 * zone.reference_uncertainty_pct:
             since_us = int(past.timeline.instants_us[past.edges[days[0]]])

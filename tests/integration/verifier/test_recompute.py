@@ -114,8 +114,8 @@ def test_the_command_says_whether_it_is_equal(make: Make, migrated_dsn: str, tmp
     assert "standard uncertainty" in told.stdout
     data = json.loads(explain(str(number), "--json").stdout)
     assert data["equal"]
-    assert sum(data["balance"]["terms_of_d_pct"].values()) == pytest.approx(data["balance"]["d_pct"])
-    assert data["balance"]["error_pct"] == pytest.approx(data["detail"]["error_pct"], rel=1e-12)
+    squares = sum(part**2 for part in data["balance"]["budget_std_pct"].values())
+    assert squares == pytest.approx(data["detail"]["std_pct"] ** 2, rel=1e-6)
     rows = [row | {"prior_sd_pct": 2.0} for row in zone.city.meters_rows()]
     import_meters(zone.connection, table_of(rows, zone.folder), utility="u", time_zone="UTC", actor="test")
     zone.connection.commit()
