@@ -9,6 +9,7 @@ from metrology.outcomes import Outcome, Reason
 from verifier.balance.averaging import LEAST_WEIGHT, Averaged
 from verifier.balance.changes import course
 from verifier.balance.days import History
+from verifier.balance.noise import LEAST_SHARE
 from verifier.balance.sequence import ZoneState, level
 from verifier.balance.silence import LEAST_H
 from verifier.balance.types import Floats, MemberSeries, MeterAssessment
@@ -17,6 +18,7 @@ from verifier.balance_settings import BalanceSettings
 _CERTAIN = 1.645  # of a normal: 95 % on one side
 _LOWEST_RATIO = 0.05  # true quantity over indicated; at 0 the meter's load would not exist
 _FOREIGN_RATIO = 0.2
+_REMAINDER = 0.4
 _REVERSED_SHARE = 0.5  # of a usual day
 
 
@@ -55,11 +57,12 @@ def estimates(
 
     e = 1/(1 + d) − 1, de = −dd/(1 + d)²: limits on e are limits on d.
     """
-    floor = np.hypot(settings.std_floor_pct, settings.network_doubt * _unplaced_losses_pct(past, state)) / 100
+    losses_pct = _unplaced_losses_pct(past, state)
+    floor = np.hypot(settings.std_floor_pct, _network_doubt_pct(past, state, losses_pct, settings)) / 100
     parts = _contributions(past, state)
     out = []
     for i, (member, averaged) in enumerate(zip(customers, state.averaged, strict=True)):
-        widened = _doubted(averaged, floor, float(past.terms.mean[i]), float(past.terms.sd[i]))
+        widened = _doubted(averaged, floor, losses_pct / 100, float(past.terms.mean[i]), float(past.terms.sd[i]))
         mean, sd = widened.moments
         ratio = max(1 + mean, _LOWEST_RATIO)
         limit = (member.mpe_pct or np.inf) / 100
@@ -76,20 +79,35 @@ def estimates(
     return out
 
 
-def _doubted(averaged: Averaged, doubt: float, prior_mean: float, prior_sd: float) -> Averaged:
+def _doubted(averaged: Averaged, doubt: float, losses: float, prior_mean: float, prior_sd: float) -> Averaged:
     """The mixture with what the model leaves out, N(0, doubt²) on each meter, taken into account.
 
     What was estimated is then d + δ. For a meter that has not changed, d ~ N(μ, s²) gets the share k = s²/(s² + doubt²)
     of its deviation, and the variance k²·u² + (1 − k)·s², which never exceeds the prior's; after a change, of which
-    little is known beforehand, doubt² is added.
+    little is known beforehand, doubt² is added. Losses are counted from what the meters show: an error d of one meter
+    makes those with S² wrong by 2·d of them, which to second order looks like a further error of 2·d·losses.
     """
-    mean, sd = averaged.mean.copy(), np.hypot(averaged.sd, doubt)
+    mean, sd = averaged.mean.copy(), np.hypot(averaged.sd, np.hypot(doubt, 2 * losses * averaged.mean))
     unchanged = 1 - averaged.p_change
     if unchanged > LEAST_WEIGHT:  # then the first part of the mixture is that of no change
         k = prior_sd**2 / (prior_sd**2 + doubt**2)
         mean[0] = prior_mean + k * (mean[0] - prior_mean)
         sd[0] = np.sqrt(k**2 * averaged.sd[0] ** 2 + (1 - k) * prior_sd**2)
     return Averaged(averaged.weight, mean, sd, averaged.p_change, averaged.change_day)
+
+
+def _network_doubt_pct(past: History, state: ZoneState, losses_pct: float, settings: BalanceSettings) -> float:
+    """What the places of customers in a network without a plan leave in the error of each [%].
+
+    At most a share of the line losses that are surely seen. Were they not as the columns say, their remainder would
+    show as noise: N customers' remainders r_i·x_i² of a like size add up to √N of one, and what each pretends of error
+    is `_REMAINDER` of it, as found on SimBench's grids (docs/zone-balance.md).
+    """
+    shape = state.shape
+    noise = np.sqrt((shape.white + shape.by_load + shape.red) * state.posterior.scale) / past.load
+    beyond_pct = 100 * float(np.sqrt(max(noise**2 - LEAST_SHARE**2, 0.0)))
+    meters = past.terms.columns("meters").stop
+    return min(settings.network_doubt * losses_pct, _REMAINDER * beyond_pct * float(np.sqrt(meters)))
 
 
 def _unplaced_losses_pct(past: History, state: ZoneState) -> float:
@@ -163,7 +181,7 @@ def judge(
                 member.mpe_pct,
                 one.error_pct if one and i not in by_own_evidence else None,
                 one.std_pct if one and i not in by_own_evidence else None,
-                one.below + one.above if one and judged else None,
+                min(max(one.below + one.above, 0.0), 1.0) if one and judged else None,
                 outcome,
                 reasons,
                 None if change_day is None else int(past.timeline.instants_us[past.edges[change_day]]),
