@@ -149,6 +149,44 @@ class Zone(Answer):
     service_points: int = Field(description="Service points in it at present, those of zones within it apart.")
 
 
+class ZoneRemedy(Answer):
+    """Something that would make more of a zone's meters decidable, with what it is expected to bring."""
+
+    code: str
+    text: str
+    newly_decidable: int = Field(description="Meters of which a verdict could be had then and can't be now.")
+    std_fall_pct: float = Field(description="By how much the meters' mean standard uncertainty would fall [%].")
+
+
+class ZoneReason(Answer):
+    """Why a zone's verdicts are withheld."""
+
+    code: str
+    text: str
+
+
+class ZoneReport(Answer):
+    """How well a zone's balance was understood at a day's end. Shares are of the zone's load [%]."""
+
+    window_end: Time
+    groups: int = Field(description="Intervals known of every meter.")
+    collected_pct: float
+    loss_pct: float | None
+    noise_share_pct: float | None = Field(description="Noise of one interval that nothing explains.")
+    unmetered: float | None = Field(description="Load that no meter shows, in the zone's unit an interval.")
+    unmetered_since: Time | None
+    decidable: int = Field(description="Meters of which a verdict can be had.")
+    reasons: list[ZoneReason]
+    remedies: list[ZoneRemedy] = Field(description="The best first.")
+    assessed_at: Time
+
+
+class ZoneDetail(Zone):
+    """A zone with the report of the last day that was assessed; null before the first."""
+
+    report: ZoneReport | None
+
+
 class FindingSummary(Answer):
     """What was concluded from readings, at one meter or zone."""
 

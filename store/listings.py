@@ -130,6 +130,15 @@ def find_zone(conn: psycopg.Connection[Any], utility: str, zone: str) -> Row | N
     return next(iter(fetch_rows(conn, query, {"utility": utility, "zone": zone})), None)
 
 
+def last_zone_report(conn: psycopg.Connection[Any], utility: str, zone: str) -> Row | None:
+    """How well a zone was understood at the last day's end that was assessed, or None."""
+    query = sql.SQL(
+        "select r.* from zone_report r join zone z using (zone_id) join utility u on u.utility_id = z.utility_id"
+        " where u.code = %(utility)s and z.code = %(zone)s order by r.window_end desc limit 1"
+    )
+    return next(iter(fetch_rows(conn, query, {"utility": utility, "zone": zone})), None)
+
+
 _FINDING_COLUMNS = sql.SQL("""
     f.finding_id, f.kind, f.severity, u.code as utility, m.serial, z.code as zone,
     coalesce(m.medium, z.medium) as medium, m.unit, f.starts_at, f.ends_at,

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from api.context import ContextDep
-from api.models import Page, Zone
+from api.models import Page, Zone, ZoneDetail
 from api.parameters import (
     MediumName,
     PageParameters,
@@ -17,7 +17,7 @@ from api.parameters import (
     refuse_parameters,
 )
 from metrology.errors import NotFoundError
-from store.listings import find_zone, list_zones
+from store.listings import find_zone, last_zone_report, list_zones
 
 router = APIRouter(prefix="/v1/zones", tags=["zones"])
 
@@ -42,13 +42,14 @@ def get_zones(query: Annotated[ZoneParameters, Query()], context: ContextDep) ->
 
 
 @router.get("/{utility}/{zone:path}", dependencies=[Depends(refuse_parameters)])
-def get_zone(utility: UtilityPath, zone: ZonePath, context: ContextDep) -> Zone:
-    """One zone."""
+def get_zone(utility: UtilityPath, zone: ZonePath, context: ContextDep) -> ZoneDetail:
+    """One zone, with how well its balance was understood on the last day that was assessed."""
     with context.reading() as conn:
         row = find_zone(conn, utility, zone)
+        report = last_zone_report(conn, utility, zone)
     if row is None:
         raise NotFoundError(
             f"zone {zone!r} of utility {utility!r} does not exist; /v1/zones lists the zones,"
             " `meterproof import zones` adds some"
         )
-    return Zone.model_validate(row)
+    return ZoneDetail.model_validate(row | {"report": report})

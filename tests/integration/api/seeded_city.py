@@ -282,6 +282,16 @@ def _assess(conn: psycopg.Connection[Any], city: City, rng: np.random.Generator)
              float(min(1.0, max(0.0, (-error - 1) / 2.2))), outcome, SETTINGS_DIGEST),
         )  # fmt: skip
 
+    reasons = [{"code": "unmetered_load", "text": "a load runs past the meters", "data": {"share_pct": 2.5}}]
+    remedies = [{"code": "network", "text": "a plan", "newly_decidable": 2, "std_fall_pct": 0.1, "data": {}}]
+    for day, told in ((28, []), (29, reasons)):
+        conn.execute(
+            """insert into zone_report (zone_id, window_end, groups, collected_pct, loss_pct, noise_share_pct,
+                    unmetered, decidable, remedies, reasons, assessed_at, commit_seq, software_version, settings_digest)
+               values (%s, %s, 672, 99.5, 2.1, 0.3, 0.4, 7, %s, %s, now(), 1, '0.1.0', %s)""",
+            (city.zones["TG-0417"], START + timedelta(days=day), Jsonb(remedies), Jsonb(told), SETTINGS_DIGEST),
+        )
+
 
 def register_text(register_micro: int) -> str:
     """The exact decimal text, worked out by other means than the interface's."""

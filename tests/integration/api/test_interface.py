@@ -108,6 +108,11 @@ def test_zones(shared):
     zones = follow(shared.client, "/v1/zones", limit=1)
     assert [zone["zone"] for zone in zones] == ["TG-0417", "DMA-03", "GZ-11"]
     assert shared.client.get("/v1/zones/dazhou-water/DMA-03").json()["service_points"] == 3
+    assert shared.client.get("/v1/zones/dazhou-water/DMA-03").json()["report"] is None
+    report = shared.client.get("/v1/zones/dazhou-power/TG-0417").json()["report"]
+    assert (report["window_end"], report["decidable"], report["unmetered_since"]) == ("2026-03-30T00:00:00Z", 7, None)
+    assert report["reasons"] == [{"code": "unmetered_load", "text": "a load runs past the meters"}]
+    assert report["remedies"][0] == {"code": "network", "text": "a plan", "newly_decidable": 2, "std_fall_pct": 0.1}
     problem(shared.client.get("/v1/zones/dazhou-water/TG-0417"), 404)
 
 
