@@ -139,7 +139,7 @@ def judge_zone(seed: int, medium: Medium, kind: str, first_day: int = 4) -> Iter
     told_us = _told_us(fleet)
     last_us = min(start_us + DAYS * DAY_US, told_us)
     ends = range(start_us + first_day * DAY_US, last_us + 1, DAY_US)
-    for day in assess_days(zone, members, NO_SIDE, (), ends, SETTINGS.balance):
+    for day in assess_days(zone, members, NO_SIDE, lambda _end_us: (), ends, SETTINGS.balance):
         end_us = day.end_us
         for one in day.assessments:
             inside = (times > one.start_us) & (times <= one.end_us)

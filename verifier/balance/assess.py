@@ -1,21 +1,16 @@
 """A zone judged day by day: from its members' series to outcomes, gate first. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from threadpoolctl import threadpool_limits
 
 from metrology.outcomes import Outcome, Reason
-from metrology.quantities import Medium
-from verifier.balance.averaging import ChangeBeliefs
-from verifier.balance.days import History, history
 from verifier.balance.gate import Understanding, incomplete, member_faults, shortfalls, understanding, unrest_begins
-from verifier.balance.model import Beliefs
+from verifier.balance.history import History
 from verifier.balance.remedies import remedies
-from verifier.balance.sequence import Epochs, ZoneState, advance, begin, believing, state_at
-from verifier.balance.timeline import zone_timeline
+from verifier.balance.sequence import ZoneState, believing
 from verifier.balance.types import (
     DAY_US,
-    Comparison,
     MemberSeries,
     MeterAssessment,
     SideInformation,
@@ -24,33 +19,34 @@ from verifier.balance.types import (
     ZoneReport,
 )
 from verifier.balance.verdict import Figures, estimates, judge
+from verifier.balance.walk import ComparisonsAt, FaultsAt, ZoneInput, ZoneWalk
 from verifier.balance_settings import BalanceSettings
 
-FaultsAt = Callable[[int], Mapping[int, tuple[str, ...]]]
 NO_SIDE = SideInformation()
-_UNCONVERTED_PCT = 3.0  # of gas at unknown temperature and pressure: 10 K are 3.4 %, 30 hPa 3 %
 
 
 def assess_days(
     zone: ZoneFacts,
     members: Sequence[MemberSeries],
     side: SideInformation,
-    comparisons: Sequence[Comparison],
+    comparisons_at: ComparisonsAt,
     ends_us: Sequence[int],
     settings: BalanceSettings,
     faults_at: FaultsAt | None = None,
 ) -> Iterator[ZoneDay]:
-    """The outcomes at each of `ends_us` (ends of days, ascending), from the history that lies before each.
+    """The outcomes at each of `ends_us` (ends of days, ascending), each from what was known at its end.
 
     A history begins with the first reading of any member, or with `history_days` before the end, moved on by whole
-    steps of `history_step_days` so that it stays the same for as many days. Readings that came late are taken in.
-    `faults_at` tells the kinds of findings that spoil the balance at a day's end, by meter_id; None: the members' own.
+    steps of `history_step_days` so that it stays the same for as many days. `comparisons_at` tells the direct
+    comparisons known at a day's end, `faults_at` the kinds of findings that spoil the balance there, by meter_id; None:
+    the members' own.
     """
     first_us = _first_reading(members)
+    given = ZoneInput(zone, tuple(members), side, comparisons_at, faults_at)
     for start_us, ends in _by_history(first_us, ends_us, settings):
         # One thread: many small products, which threads only hinder; zones are what is shared among processors.
         with threadpool_limits(limits=1):
-            days = list(_assess_history(zone, members, side, comparisons, start_us, ends, settings, faults_at))
+            days = list(_assess_history(ZoneWalk(given, start_us, settings), ends))
         yield from days
 
 
@@ -60,30 +56,6 @@ def history_start(first_us: int, end_us: int, settings: BalanceSettings) -> int:
     over = end_day - first_day - settings.history_days
     steps = max(-(-over // settings.history_step_days), 0)
     return (first_day + steps * settings.history_step_days) * DAY_US
-
-
-def change_beliefs(settings: BalanceSettings, meters: int) -> ChangeBeliefs:
-    """How often meters change, from settings a year to a day."""
-    return ChangeBeliefs(
-        settings.initial_fault_share,
-        settings.change_rate_per_year / 365.25,
-        max(10, meters // settings.meters_per_change),
-    )
-
-
-def beliefs(medium: Medium, side: SideInformation, settings: BalanceSettings) -> Beliefs:
-    """Prior spreads of a medium's terms: constant, quadratic, daily course, and what all meters may err alike [%]."""
-    constant, quadratic, rhythm, common = {
-        # Technical losses of low-voltage networks are some percent, partly fixed, partly with the square of the load.
-        Medium.ELECTRICITY: (2.0, 3.0, 0.3, 0.1),
-        # Background leakage of tens of percent is common; it follows the pressure, and that the time of day.
-        Medium.WATER: (30.0, 0.0, 5.0, 2.0),
-        # Tight networks; a constant takes up what base conditions leave.
-        Medium.GAS: (1.0, 0.0, 1.0, 0.5),
-    }[medium]
-    if medium is Medium.GAS and side.temperature_degc is None and side.atmospheric_hpa is None:
-        common = _UNCONVERTED_PCT
-    return Beliefs(constant, quadratic, rhythm, settings.loss_spread, settings.clock_sd_s(medium), common)
 
 
 def _first_reading(members: Sequence[MemberSeries]) -> int:
@@ -98,112 +70,62 @@ def _by_history(first_us: int, ends_us: Sequence[int], settings: BalanceSettings
     yield from sorted(groups.items())
 
 
-def _assess_history(
-    zone: ZoneFacts,
-    members: Sequence[MemberSeries],
-    side: SideInformation,
-    comparisons: Sequence[Comparison],
-    start_us: int,
-    ends_us: Sequence[int],
-    settings: BalanceSettings,
-    faults_at: FaultsAt | None,
-) -> Iterator[ZoneDay]:
-    customers = [member for member in members if not member.is_reference]
-    references = [member for member in members if member.is_reference]
-    gate = incomplete(customers, references)
-    past = None
-    if not gate:
-        past, gate = _history(zone, customers, references, side, comparisons, start_us, ends_us[-1], settings)
-    epochs = Epochs(settings.first_days, settings.epoch_days)
-    changing = change_beliefs(settings, len(customers))
-    state: ZoneState | None = None
+def _assess_history(walk: ZoneWalk, ends_us: Sequence[int]) -> Iterator[ZoneDay]:
+    given, settings = walk.given, walk.settings
+    gate = incomplete(given.customers, given.references)
     calm: dict[int, Figures | None] = {}
     for end_us in ends_us:
-        days = (end_us - start_us) // DAY_US
-        if past is None or days < 1 or days > past.days:
+        days = (end_us - walk.start_us) // DAY_US
+        if gate or days < 1:
             why = gate or (Reason("insufficient_data", "no whole day of readings lies before this day's end"),)
-            yield _withheld(customers, start_us, end_us, why)
+            yield _withheld(given.customers, walk.start_us, end_us, why)
             continue
-        if state is None or epochs.last(days) > state.days:
-            state = state_at(past, days, epochs, changing)
-        while state is not None and state.days < days:
-            state = advance(past, state, epochs, changing)
-        if state is None:
-            missing, collected_pct, groups = shortfalls(past, days, settings)
+        told = walk.after(days)
+        if isinstance(told, tuple):
+            yield _withheld(given.customers, walk.start_us, end_us, told)
+        elif told.state is None:
+            missing, collected_pct, groups = shortfalls(told.past, settings)
             why = missing or (Reason("insufficient_data", f"fewer than {settings.first_days} days of readings"),)
-            yield _withheld(customers, start_us, end_us, why, groups, collected_pct)
-            continue
-        faults = member_faults(members, faults_at(end_us) if faults_at else None)
-        seen = understanding(zone, believing(past, state.prior_sd), state, customers, settings)
-        figures = _figures(zone, past, state, customers, settings, seen, calm)
-        yield _judged(zone, past, state, customers, settings, faults, seen, figures, end_us == ends_us[-1])
-
-
-def _history(
-    zone: ZoneFacts,
-    customers: Sequence[MemberSeries],
-    references: Sequence[MemberSeries],
-    side: SideInformation,
-    comparisons: Sequence[Comparison],
-    start_us: int,
-    end_us: int,
-    settings: BalanceSettings,
-) -> tuple[History | None, tuple[Reason, ...]]:
-    try:
-        timeline = zone_timeline(
-            customers, references, start_us, end_us, zone.interval_s * 1_000_000, settings.interpolation_reach_intervals
-        )
-    except ValueError as error:
-        return None, (Reason("insufficient_data", str(error)),)
-    if not timeline.usable.any():
-        return None, (Reason("insufficient_data", "there is no interval that is known of all the zone's meters"),)
-    try:
-        return history(zone, customers, side, beliefs(zone.medium, side, settings), timeline, comparisons), ()
-    except ValueError as error:
-        return None, (Reason("no_consumption", str(error)),)
+            yield _withheld(given.customers, walk.start_us, end_us, why, groups, collected_pct)
+        else:
+            yield _judged(walk, told.past, told.state, calm, end_us == ends_us[-1])
 
 
 def _figures(
-    zone: ZoneFacts,
-    past: History,
-    state: ZoneState,
-    customers: Sequence[MemberSeries],
-    settings: BalanceSettings,
-    seen: Understanding,
-    calm: dict[int, Figures | None],
+    walk: ZoneWalk, past: History, state: ZoneState, seen: Understanding, calm: dict[int, Figures | None]
 ) -> Figures | None:
     """The estimates to be told: of a zone that is not understood those of the last epoch before, None without any.
 
     A load that runs past the meters makes estimates wrong that were right before it began. `calm` keeps what was found.
     """
-    now = Figures(state.days, tuple(estimates(believing(past, state.prior_sd), state, customers, settings)))
     if not seen.is_disturbed:
-        return now
-    epoch = Epochs(settings.first_days, settings.epoch_days).last(unrest_begins(past, state))
+        return Figures(state.days, tuple(estimates(past, state, walk.given.customers, walk.settings)))
+    epoch = walk.epochs.last(unrest_begins(past, state))
     if epoch not in calm:
-        calm[epoch] = None
-        if epoch:
-            before = begin(past, epoch, change_beliefs(settings, len(customers)))
-            then = believing(past, before.prior_sd)
-            if not understanding(zone, then, before, customers, settings).is_disturbed:
-                calm[epoch] = Figures(epoch, tuple(estimates(then, before, customers, settings)))
+        calm[epoch] = _calm_figures(walk, epoch) if epoch else None
     return calm[epoch]
 
 
-def _judged(
-    zone: ZoneFacts,
-    past: History,
-    state: ZoneState,
-    customers: Sequence[MemberSeries],
-    settings: BalanceSettings,
-    faults: tuple[Reason, ...],
-    seen: Understanding,
-    figures: Figures | None,
-    is_last: bool,
-) -> ZoneDay:
+def _calm_figures(walk: ZoneWalk, epoch: int) -> Figures | None:
+    """The estimates of an epoch; None if the zone was not understood then."""
+    known = walk.at_epoch(epoch)
+    if isinstance(known, tuple) or known.state is None:
+        return None
+    past, state, customers = believing(known.past, known.state.prior_sd), known.state, walk.given.customers
+    if understanding(walk.given.zone, past, state, customers, walk.settings).is_disturbed:
+        return None
+    return Figures(epoch, tuple(estimates(past, state, customers, walk.settings)))
+
+
+def _judged(walk: ZoneWalk, past: History, state: ZoneState, calm: dict[int, Figures | None], is_last: bool) -> ZoneDay:
+    given, settings = walk.given, walk.settings
+    end_us = walk.start_us + state.days * DAY_US
     past = believing(past, state.prior_sd)
+    faults = member_faults(given.members, given.faults_at(end_us) if given.faults_at else None)
+    seen = understanding(given.zone, past, state, given.customers, settings)
     reasons = (*faults, *seen.reasons)
-    assessments = judge(past, state, customers, reasons, figures, settings)
+    figures = _figures(walk, past, state, seen, calm)
+    assessments = judge(past, state, given.customers, reasons, figures, settings)
     report = ZoneReport(
         groups=seen.groups,
         collected_pct=seen.collected_pct,
@@ -212,10 +134,10 @@ def _judged(
         unmetered=seen.unmetered,
         unmetered_since_us=seen.unmetered_since_us,
         decidable=tuple(one.meter_id for one in assessments if one.decidable),
-        remedies=remedies(zone, past, state, customers, settings) if is_last else (),
+        remedies=remedies(given.zone, past, state, given.customers, settings) if is_last else (),
         reasons=reasons,
     )
-    return ZoneDay(int(past.timeline.instants_us[past.edges[state.days]]), assessments, report)
+    return ZoneDay(end_us, assessments, report)
 
 
 def _withheld(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from verifier.balance.types import Floats, Instants, SideInformation
+from verifier.balance.types import DAY_US, Floats, Instants, SideInformation
 
 LEAKAGE_EXPONENT = 1.0  # of pressure, for networks of mixed pipes (May, 1994, FAVAD: 0.5 rigid, 1.5 elastic)
 BASE_TEMPERATURE_K = 293.15  # GB/T 19205-2008: 20 degC
@@ -12,10 +12,20 @@ _ZERO_CELSIUS_K = 273.15
 
 
 def conditions_at(side: SideInformation, values: Floats | None, middle_us: Instants) -> Floats | None:
-    """A condition at the intervals' middles, linearly between its records, the first and last beyond them, (T,)."""
+    """A condition at the intervals' middles, linearly between its records, the first and last beyond them, (T,).
+
+    No interval takes a record of later days than its own: what a day was made of does not change with the next.
+    """
     if values is None or side.conditions_us is None or side.conditions_us.size == 0:
         return None
-    return np.interp(middle_us.astype(np.float64), side.conditions_us.astype(np.float64), values)
+    at = side.conditions_us
+    ends_us = (middle_us // DAY_US + 1) * DAY_US
+    after = np.minimum(np.searchsorted(at, middle_us), np.searchsorted(at, ends_us, side="right") - 1)
+    after = np.maximum(after, 0)
+    before = np.maximum(np.where(at[after] > middle_us, after - 1, after), 0)
+    span_us = np.maximum(at[after] - at[before], 1)
+    share = np.clip((middle_us - at[before]) / span_us, 0.0, 1.0)
+    return np.asarray(values[before] + share * (values[after] - values[before]), dtype=np.float64)
 
 
 def pressure_shape(pressure_m: Floats, mean_m: float) -> Floats:

@@ -1,93 +1,17 @@
-"""A zone's history as days: raw rows, their blocks under a noise's shape, and the calibration of that shape."""
+"""A zone's history as days: their blocks under a noise's shape, and the calibration of that shape."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from verifier.balance.changes import Change, course, with_changes
-from verifier.balance.information import DayBlock, Posterior, Sums, solve, sums_of, whiten
-from verifier.balance.model import Beliefs, Intervals, Terms, terms
+from verifier.balance.history import History
+from verifier.balance.information import DayBlock, Posterior, Sums, day_sums, solve, sums_of, whiten
 from verifier.balance.noise import DayRows, NoiseShape, day_covariance, first_shape, fit_shape, tail_inflation
-from verifier.balance.silence import Silence, last_silences
-from verifier.balance.timeline import Timeline
-from verifier.balance.types import DAY_US, Comparison, Floats, MemberSeries, SideInformation, ZoneFacts
+from verifier.balance.types import Floats
 
 _SHAPE_DAYS = 12  # whose residuals tell the noise's shape
-
-
-@dataclass(frozen=True)
-class History:
-    """A zone's timeline with the model's columns over it: `terms` and `target` reference − Σ x, (T,).
-
-    `edges` (D + 1,): the first interval of each day. `load`: the mean load [base unit an interval]. `silences` are
-    those of the columns `silent`, `compared` the direct comparisons: day, meter's column, coefficient d and its std.
-    """
-
-    timeline: Timeline
-    terms: Terms
-    target: Floats
-    load: float
-    edges: tuple[int, ...]
-    silences: tuple[Silence, ...]
-    compared: tuple[tuple[int, int, float, float], ...]
-
-    @property
-    def days(self) -> int:
-        """How many days there are."""
-        return len(self.edges) - 1
-
-
-def history(
-    zone: ZoneFacts,
-    customers: Sequence[MemberSeries],
-    side: SideInformation,
-    beliefs: Beliefs,
-    timeline: Timeline,
-    comparisons: Sequence[Comparison] = (),
-) -> History:
-    """The model over a timeline. Raises ValueError if nothing flowed."""
-    x = timeline.customers
-    total = x.sum(axis=1)
-    load = float(np.mean(np.abs(total[timeline.usable]))) if timeline.usable.any() else 0.0
-    if load <= 0:
-        raise ValueError("nothing was consumed in the window: a balance tells nothing")
-    starts = timeline.instants_us[:-1]
-    # A meter that was taken away is no silent one: another counts its load.
-    silences = [
-        silence
-        for silence in last_silences(x, timeline.instants_us)
-        if (left_us := customers[silence.meter].removed_us) is None or timeline.instants_us[silence.last] <= left_us
-    ]
-    data = Intervals(
-        x=x,
-        x_before=np.vstack([x[:1], x[:-1]]),
-        x_after=np.vstack([x[1:], x[-1:]]),
-        references=timeline.references,
-        middle_us=(starts + timeline.instants_us[1:]) // 2,
-        hours=timeline.hours,
-        load=load,
-        silent=np.array([silence.course for silence in silences]).reshape(-1, starts.size).T,
-    )
-    day = starts // DAY_US
-    edges = np.flatnonzero(np.diff(day, prepend=day[0] - 1))
-    columns = terms(zone, customers, side, beliefs, data)
-    target = timeline.references.sum(axis=1) - total
-    compared = tuple(_compared(customers, comparisons, int(day[0]), int(day[-1])))
-    edges_of_days = (*(int(edge) for edge in edges), starts.size)
-    return History(timeline, columns, target, load, edges_of_days, tuple(silences), compared)
-
-
-def _compared(
-    customers: Sequence[MemberSeries], comparisons: Sequence[Comparison], first_day: int, last_day: int
-) -> Iterator[tuple[int, int, float, float]]:
-    """Comparisons as measurements of d = 1/(1 + e) − 1 on the day on which they ended, at the earliest the first."""
-    columns = {member.meter_id: i for i, member in enumerate(customers)}
-    for one in comparisons:
-        day = max((one.end_us - 1) // DAY_US, first_day)
-        if one.meter_id in columns and day <= last_day and one.error_pct > -100:
-            ratio = 1 / (1 + one.error_pct / 100)
-            yield day - first_day, columns[one.meter_id], ratio - 1, one.std_pct / 100 * ratio**2
 
 
 def day_rows(past: History, day: int) -> DayRows:
@@ -112,37 +36,40 @@ def unrest(block: DayBlock, terms: Floats) -> float:
 
 def day_block(past: History, day: int, shape: NoiseShape, guess: Floats | None = None) -> DayBlock:
     """One day whitened. With a `guess` of the terms (p,), rows that lie far off get the variance of a tail."""
-    rows = slice(past.edges[day], past.edges[day + 1])
     facts = day_rows(past, day)
     used = facts.used
-    design, target = past.terms.design[rows][used], past.target[rows][used]
+    design, target = past.rows(day)
     if not used.any():
-        nothing = DayBlock(day, design, target, np.zeros(past.terms.sd.size), 0.0)
-        return _with_comparisons(past, nothing)
+        return DayBlock(day, design, target, np.zeros(past.terms.sd.size), 0.0)
     inflation = None
     if guess is not None:
         inflation = np.ones(used.size)
         sd = np.sqrt(np.diag(day_covariance(shape, facts)))
         inflation[used] = tail_inflation(target - design @ guess, sd)
     covariance = day_covariance(shape, facts, inflation)
-    return _with_comparisons(past, whiten(day, design, target, covariance, lambda inverse: _bias(past, day, inverse)))
+    return whiten(day, design, target, covariance, lambda inverse: _bias(past, day, inverse))
 
 
-def _with_comparisons(past: History, block: DayBlock) -> DayBlock:
-    """The block with a row for each direct comparison that ended on its day."""
-    mine = [one for one in past.compared if one[0] == block.day]
-    if not mine:
-        return block
-    rows = np.zeros((len(mine), past.terms.sd.size))
-    rows[np.arange(len(mine)), [meter for _, meter, _, _ in mine]] = [1 / sd for *_, sd in mine]
-    target = np.array([d / sd for *_, d, sd in mine])
-    log_det = block.log_det + 2 * float(sum(np.log(sd) for *_, sd in mine))
-    return replace(
-        block,
-        design=np.vstack([block.design, rows]),
-        target=np.concatenate([block.target, target]),
-        log_det=log_det,
-    )
+def with_comparisons(past: History, blocks: Sequence[DayBlock], sums: Sums) -> tuple[Sequence[DayBlock], Sums]:
+    """The blocks with a row for each direct comparison that ended on their days, and their sums."""
+    if not past.compared:
+        return blocks, sums
+    out = list(blocks)
+    for day in sorted({one[0] for one in past.compared}):
+        mine = [one for one in past.compared if one[0] == day]
+        rows = np.zeros((len(mine), past.terms.sd.size))
+        rows[np.arange(len(mine)), [meter for _, meter, _, _ in mine]] = [1 / sd for *_, sd in mine]
+        log_det = 2 * float(sum(np.log(sd) for *_, sd in mine))
+        target = np.array([d / sd for *_, d, sd in mine])
+        own, block = DayBlock(day, rows, target, np.zeros(rows.shape[1]), log_det), out[day]
+        sums = sums + day_sums(own)
+        out[day] = replace(
+            block,
+            design=np.vstack([block.design, rows]),
+            target=np.concatenate([block.target, target]),
+            log_det=block.log_det + log_det,
+        )
+    return out, sums
 
 
 def _bias(past: History, day: int, inverse: Floats) -> Floats:
@@ -155,7 +82,7 @@ def _bias(past: History, day: int, inverse: Floats) -> Floats:
     left out, what is given back for x_i would be too much, for they hang together with it.
     """
     variance = past.timeline.resolution_variance[day]
-    part = past.timeline.customers.mean(axis=0) / past.load
+    part = past.shares
     diagonal, first, second = (float(np.trace(inverse, offset=k)) for k in (0, 1, 2))
     same = 2 * diagonal - 2 * first
     shifted = 2 * first - diagonal - second - same
@@ -184,9 +111,9 @@ def coefficients(past: History, day: int, changes: Sequence[Change], posterior: 
 
 
 def calibrate(
-    past: History, days: int, changes: Sequence[Change] = (), begun: NoiseShape | None = None, rounds: int = 3
+    past: History, changes: Sequence[Change] = (), begun: NoiseShape | None = None, rounds: int = 3
 ) -> tuple[NoiseShape, Posterior, Sums]:
-    """The noise's shape by the first `days` days of a history, and the terms that go with it, changes' columns last.
+    """The noise's shape by a history as it is known, and the terms that go with it, changes' columns last.
 
     The sums are those of the last round, under the shape before.
     """
@@ -194,19 +121,19 @@ def calibrate(
     posterior: Posterior | None = None
     prior = past.terms.prior.extended([change.sd for change in changes])
     for _ in range(rounds):
-        blocks = with_changes([day_block(past, day, shape) for day in range(days)], changes)
-        sums = sums_of(blocks, prior.sd.size)
+        bare = [day_block(past, day, shape) for day in range(past.days)]
+        blocks, _ = with_comparisons(past, bare, sums_of([], past.terms.sd.size))
+        sums = sums_of(with_changes(blocks, changes), prior.sd.size)
         posterior = solve(sums, prior)
-        shape = _shape_of(past, days, changes, posterior, 1 - posterior.used / max(sums.rows, 1)) or shape
+        shape = _shape_of(past, changes, posterior, 1 - posterior.used / max(sums.rows, 1)) or shape
     assert posterior is not None
     return shape, posterior, sums
 
 
-def _shape_of(
-    past: History, days: int, changes: Sequence[Change], posterior: Posterior, freedom: float
-) -> NoiseShape | None:
+def _shape_of(past: History, changes: Sequence[Change], posterior: Posterior, freedom: float) -> NoiseShape | None:
     """The shape by the residuals of some of the calmer days; None where nothing was used."""
-    residuals = {day: residual for day in range(days) if (residual := residual_of(past, day, changes, posterior)).size}
+    every = {day: residual_of(past, day, changes, posterior) for day in range(past.days)}
+    residuals = {day: residual for day, residual in every.items() if residual.size}
     if not residuals:
         return None
     wide = {day: float(np.mean(residual**2)) for day, residual in residuals.items()}
@@ -218,6 +145,5 @@ def _shape_of(
 
 def residual_of(past: History, day: int, changes: Sequence[Change], posterior: Posterior) -> Floats:
     """What the terms leave of a day's used rows, (U,) [base unit]."""
-    rows = slice(past.edges[day], past.edges[day + 1])
-    used = past.timeline.usable[rows]
-    return past.target[rows][used] - past.terms.design[rows][used] @ coefficients(past, day, changes, posterior)
+    design, target = past.rows(day)
+    return target - design @ coefficients(past, day, changes, posterior)

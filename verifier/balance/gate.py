@@ -9,7 +9,8 @@ from metrology.outcomes import Reason
 from metrology.quantities import Medium
 from metrology.regulation import get_regulation
 from metrology.running_error import Shortfall, data_shortfalls, zone_refusals
-from verifier.balance.days import History, coefficients
+from verifier.balance.days import coefficients
+from verifier.balance.history import History
 from verifier.balance.sequence import ZoneState
 from verifier.balance.types import DAY_US, MemberSeries, ZoneFacts
 from verifier.balance_settings import BalanceSettings
@@ -70,10 +71,10 @@ def member_faults(
     return tuple(reasons)
 
 
-def shortfalls(past: History, days: int, settings: BalanceSettings) -> tuple[tuple[Reason, ...], float, int]:
-    """Why the data of the first `days` days do not suffice; the share collected [%] and the number of groups."""
-    rows = slice(0, past.edges[days])
-    collected_pct = float(np.mean(past.timeline.collected_pct[rows])) if past.edges[days] else 0.0
+def shortfalls(past: History, settings: BalanceSettings) -> tuple[tuple[Reason, ...], float, int]:
+    """Why the days that are known do not suffice; the share collected [%] and the number of groups."""
+    rows = slice(0, past.edges[past.days])
+    collected_pct = float(np.mean(past.timeline.collected_pct[rows])) if past.edges[past.days] else 0.0
     groups = int(past.timeline.usable[rows].sum())
     missing = data_shortfalls(get_regulation(settings.sufficiency), min(collected_pct, 100.0), groups)
     return tuple(_reason("insufficient_data", one) for one in missing), collected_pct, groups
@@ -83,7 +84,7 @@ def understanding(
     zone: ZoneFacts, past: History, state: ZoneState, customers: Sequence[MemberSeries], settings: BalanceSettings
 ) -> Understanding:
     """What the balance says of the zone as a whole after the state's days."""
-    missing, collected_pct, groups = shortfalls(past, state.days, settings)
+    missing, collected_pct, groups = shortfalls(past, settings)
     loss_pct, tolerance_pct = _loss(zone, past, state, customers)
     # Jiangxi's limits on a zone's monthly loss are for electricity; water leaks more without being refused. A loss that
     # the errors permitted to meters and reference explain is none.

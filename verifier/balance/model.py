@@ -15,7 +15,7 @@ to first order in small quantities. The columns of each group:
 - `places`: what a customer causes in line losses beyond the mean, by its unknown place in the network: x_it·S_t.
 - `low_flow` (water): what a meter registers at low flow, beyond its mean share.
 - `pressure`, `temperature`, `exposures` (gas): volumes at the customers' conditions against base conditions.
-- `silent`: the usual course of meters that have fallen silent, 1 if they stopped, see `silence`.
+- `silent` (added by `history`): the usual course of meters that have fallen silent, 1 if they stopped.
 - `network` and `network_places`: with the resistance r_ij of the path that two customers share the line losses are
   Σ_ij r_ij·x_it·x_jt/U², and a customer's part x_it·Σ_j r_ij·x_jt/U² is known up to the resistances' errors.
 
@@ -97,8 +97,8 @@ class Intervals:
     """What the columns are made of, T intervals of equal length.
 
     `x` (T, N) with `x_before`, `x_after` its neighbours in time, `references` (T, K), `middle_us` (T,). `load` is the
-    zone's mean load [base unit an interval], a constant of the model, so that days add up. `silent` (T, S): the usual
-    course of meters that have fallen silent.
+    zone's mean load [base unit an interval], a constant of the model, so that days add up. Means and shares that stand
+    in columns are those of the first `learned` intervals.
     """
 
     x: Floats
@@ -108,7 +108,7 @@ class Intervals:
     middle_us: Instants
     hours: float
     load: float
-    silent: Floats
+    learned: int
 
 
 def terms(
@@ -144,16 +144,14 @@ def _groups(
         yield from _line_losses(customers, side, beliefs, data)
     flows = np.full((total.size, 1), data.load)
     if zone.medium is Medium.WATER:
-        yield "low_flow", low_flow_columns(x, data.hours), 0.0, _LOW_FLOW_SD
+        yield "low_flow", low_flow_columns(x, data.hours, data.learned), 0.0, _LOW_FLOW_SD
         pressure = conditions_at(side, side.pressure_m, data.middle_us)
-        if pressure is not None and side.pressure_m is not None:
-            flows = data.load * pressure_shape(pressure, float(np.mean(side.pressure_m)))
+        if pressure is not None:
+            flows = data.load * pressure_shape(pressure, float(np.mean(pressure[: data.learned])))
     if zone.medium is Medium.GAS:
         yield from _conversion(side, data)
     yield "constant", flows, 0.0, beliefs.constant_pct / 100
     yield "rhythm", data.load * harmonics(data.middle_us), 0.0, beliefs.rhythm_pct / 100
-    if data.silent.shape[1]:
-        yield "silent", data.silent, 0.0, 1.0
 
 
 def harmonics(middle_us: Instants) -> Floats:
@@ -211,16 +209,17 @@ def _conversion(side: SideInformation, data: Intervals) -> _Parts:
         yield "pressure", (total * by_pressure)[:, None], 1.0, _CONVERSION_SD
     if by_temperature is not None:
         yield "temperature", (total * by_temperature)[:, None], 1.0, _CONVERSION_SD
-        yield "exposures", x * (by_temperature - by_temperature.mean())[:, None], 0.0, _CONVERSION_SD
+        yield "exposures", x * (by_temperature - by_temperature[: data.learned].mean())[:, None], 0.0, _CONVERSION_SD
 
 
-def low_flow_columns(x: Floats, hours: float) -> Floats:
+def low_flow_columns(x: Floats, hours: float, learned: int | None = None) -> Floats:
     """What meters register at low flow less its mean share, (T, N): x_i·(low_it − s_i).
 
     A worn meter loses more the slower the water runs. With the share s_i of low flow in all that the meter registered
-    taken off, the coefficient of x_i itself stays the error weighted by use.
+    taken off, the coefficient of x_i itself stays the error weighted by use. s_i is that of the first `learned` rows.
     """
     low = (np.abs(x) / hours < LOW_FLOW_M3PH).astype(np.float64)
-    share = np.sum(np.abs(x) * low, axis=0) / np.maximum(np.sum(np.abs(x), axis=0), 1e-12)
+    used = np.abs(x[:learned])
+    share = np.sum(used * low[:learned], axis=0) / np.maximum(np.sum(used, axis=0), 1e-12)
     out: Floats = x * (low - share)
     return out

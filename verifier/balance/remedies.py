@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 
 from metrology.quantities import Medium
-from verifier.balance.days import History
+from verifier.balance.history import History
 from verifier.balance.information import Prior
 from verifier.balance.sequence import ZoneState
 from verifier.balance.types import Floats, MemberSeries, Remedy, ZoneFacts

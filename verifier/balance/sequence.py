@@ -1,8 +1,9 @@
 """A zone day by day: what is carried on, how a day is taken in, and when all is weighed anew.
 
 Between two epochs a day adds its block to the sums; the noise's shape stays. At an epoch (every `epoch_days`) the
-shape is calibrated anew by all days held, changes are looked for from nothing, and every block is made again. A state
-therefore depends on the readings up to its day alone, not on the day on which one began to look.
+shape is calibrated anew by all days held, changes are looked for from nothing, and every block is made again from a
+history that learned from the days before the epoch. A state therefore depends on the readings up to its day alone, not
+on the day on which one began to look.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ import numpy as np
 
 from verifier.balance.averaging import Averaged, ChangeBeliefs, ChangeSearch
 from verifier.balance.changes import Change
-from verifier.balance.days import History, calibrate, coefficients, day_block, unrest
+from verifier.balance.days import calibrate, coefficients, day_block, unrest, with_comparisons
+from verifier.balance.history import History
 from verifier.balance.hyper import likeliest_sd
 from verifier.balance.information import DayBlock, Posterior, Sums, day_sums, sums_of
 from verifier.balance.noise import NoiseShape, scaled
@@ -42,7 +44,8 @@ class Epochs:
 class ZoneState:
     """What is known of a zone after `days` days: the noise's shape, the blocks and their sums, changes and estimates.
 
-    `prior_sd` (p,): the terms' prior standard deviations as the data made them likely.
+    `prior_sd` (p,): the terms' prior standard deviations as the data made them likely. Blocks and sums are those of the
+    balance alone, without direct comparisons.
     `unrests` (D,): by how much each day's variances exceed the shape's, where no change of a meter explains it;
     `averaged`: of each meter.
     """
@@ -68,25 +71,15 @@ def believing(past: History, prior_sd: Floats) -> History:
     return replace(past, terms=replace(past.terms, sd=prior_sd))
 
 
-def state_at(past: History, days: int, epochs: Epochs, beliefs: ChangeBeliefs) -> ZoneState | None:
-    """The state after a number of days; None before the first epoch."""
-    epoch = epochs.last(days)
-    if epoch == 0:
-        return None
-    state = begin(past, epoch, beliefs)
-    while state.days < days:
-        state = advance(past, state, epochs, beliefs)
-    return state
-
-
-def begin(past: History, days: int, beliefs: ChangeBeliefs) -> ZoneState:
-    """All weighed anew by the first `days` days of a history."""
+def begin(past: History, beliefs: ChangeBeliefs) -> ZoneState:
+    """All weighed anew by the days of a history that are known."""
     changes: Sequence[Change] = ()
     shape: NoiseShape | None = None
+    days = past.days
     unrests = np.ones(days)
     first_terms = past.terms
     for _ in range(_ROUNDS):
-        shape, posterior, sums = calibrate(past, days, changes, shape)
+        shape, posterior, sums = calibrate(past, changes, shape)
         past = believing(past, likeliest_sd(first_terms, sums, [change.sd for change in changes]))
         guesses = [coefficients(past, day, changes, posterior) for day in range(days)]
         for _ in range(_CALMING):
@@ -102,12 +95,11 @@ def begin(past: History, days: int, beliefs: ChangeBeliefs) -> ZoneState:
     return found
 
 
-def advance(past: History, state: ZoneState, epochs: Epochs, beliefs: ChangeBeliefs) -> ZoneState:
-    """The state a day later."""
-    days = state.days + 1
-    if epochs.last(days) == days:
-        return begin(past, days, beliefs)
-    past = believing(past, state.prior_sd)
+def advance(past: History, state: ZoneState, beliefs: ChangeBeliefs) -> ZoneState:
+    """The state a day later, with which the history is known."""
+    size = state.prior_sd.size
+    past = believing(past, np.append(state.prior_sd, past.terms.sd[size:]))
+    state = _fallen_silent(past, state) if past.terms.sd.size > size else state
     guess = coefficients(past, state.days, state.changes, state.posterior)
     level = 1.0
     for _ in range(_CALMING):
@@ -122,6 +114,28 @@ def advance(past: History, state: ZoneState, epochs: Epochs, beliefs: ChangeBeli
     return found
 
 
+def _fallen_silent(past: History, state: ZoneState) -> ZoneState:
+    """The state with the columns that meters have got which fell silent: zero but on the days of their silence."""
+    new, before = past.terms.sd.size - state.prior_sd.size, state.prior_sd.size
+    first = min(silence.first for silence in past.silences[-new:])
+    widened = replace(
+        state.posterior,
+        mean=np.insert(state.posterior.mean, before, np.zeros(new)),
+        covariance=np.insert(np.insert(state.posterior.covariance, [before] * new, 0.0, 0), [before] * new, 0.0, 1),
+    )
+    blocks = []
+    for block in state.blocks:
+        if past.edges[block.day + 1] > first:
+            shape = scaled(state.shape, float(state.unrests[block.day]))
+            blocks.append(day_block(past, block.day, shape, coefficients(past, block.day, state.changes, widened)))
+        else:
+            nothing = np.zeros((block.target.size, new))
+            bias = np.append(block.bias, np.zeros(new))
+            blocks.append(replace(block, design=np.column_stack([block.design, nothing]), bias=bias))
+    sums = sums_of(blocks, past.terms.sd.size)
+    return replace(state, prior_sd=past.terms.sd, posterior=widened, blocks=tuple(blocks), sums=sums)
+
+
 def _searched(
     past: History,
     shape: NoiseShape,
@@ -131,7 +145,7 @@ def _searched(
     known: Sequence[Change],
     beliefs: ChangeBeliefs,
 ) -> ZoneState:
-    changes, posterior, averaged = _search(past, blocks, sums, beliefs).run(known)
+    changes, posterior, averaged = _search(past, *with_comparisons(past, blocks, sums), beliefs).run(known)
     return ZoneState(
         len(blocks), past.terms.sd, shape, blocks, sums, unrests, tuple(changes), posterior, tuple(averaged)
     )

@@ -18,7 +18,7 @@ _LEAST_KNOWN = 2 * _LEAST_US  # of the meter's course before
 
 @dataclass(frozen=True)
 class Silence:
-    """The last long silence of the meter in column `meter`: intervals [first, last), and its usual course, (T,)."""
+    """A long silence of the meter in column `meter`: intervals [first, last), and its usual course, (T,)."""
 
     meter: int
     first: int
@@ -26,10 +26,11 @@ class Silence:
     course: Floats
 
 
-def last_silences(x: Floats, instants_us: Instants) -> list[Silence]:
-    """The last silence of each meter that lasted 20 h or more and in which it would have registered something.
+def long_silences(x: Floats, instants_us: Instants, until: int) -> list[Silence]:
+    """The last silence of each meter before the instant `until`, and the longest where that is another.
 
-    `x` (T, N) quantities between `instants_us` (T + 1,).
+    They lasted 20 h or more by then, and the meter would have registered something. `x` (T, N) quantities between
+    `instants_us` (T + 1,). A silence that goes on at `until` goes on as far as `x` is silent.
     """
     step = int(instants_us[1] - instants_us[0])
     least = -(-_LEAST_US // step)
@@ -37,24 +38,39 @@ def last_silences(x: Floats, instants_us: Instants) -> list[Silence]:
     slot = (instants_us[:-1] // step) % slots
     out = []
     for i in range(x.shape[1]):
-        run = _last_run(x[:, i] == 0, least)
-        if run is None or run[0] * step < _LEAST_KNOWN:
-            continue
-        before = slice(0, run[0])
-        count = np.bincount(slot[before], minlength=slots)
-        mean = float(x[before, i].mean())
-        usual = (np.bincount(slot[before], weights=x[before, i], minlength=slots) + mean) / (count + 1)
-        course = np.zeros(x.shape[0])
-        course[run[0] : run[1]] = usual[slot[run[0] : run[1]]]
-        if abs(course.sum()) > 0:
-            out.append(Silence(i, *run, course))
+        for first, seen_to in _chosen(_runs(x[:until, i] == 0, least)):
+            if first * step < _LEAST_KNOWN:
+                continue
+            last = _goes_on_to(x[:, i], seen_to) if seen_to == until else seen_to
+            course = _course(x[:first, i], slot, first, last, slots)
+            if abs(course.sum()) > 0:
+                out.append(Silence(i, first, last, course))
     return out
 
 
-def _last_run(still: "np.ndarray[tuple[int], np.dtype[np.bool_]]", least: int) -> tuple[int, int] | None:
-    """The last run [first, last) of at least `least` true values."""
+def _goes_on_to(x: Floats, place: int) -> int:
+    """Where a silence ends that goes on at `place`."""
+    moving = np.flatnonzero(x[place:])
+    return place + int(moving[0]) if moving.size else x.size
+
+
+def _course(
+    before: Floats, slot: "np.ndarray[tuple[int], np.dtype[np.int64]]", first: int, last: int, slots: int
+) -> Floats:
+    """What the meter registered `before`, by time of day, over the intervals [first, last) of all, (T,)."""
+    count = np.bincount(slot[:first], minlength=slots)
+    usual = (np.bincount(slot[:first], weights=before, minlength=slots) + float(before.mean())) / (count + 1)
+    course = np.zeros(slot.size)
+    course[first:last] = usual[slot[first:last]]
+    return course
+
+
+def _runs(still: "np.ndarray[tuple[int], np.dtype[np.bool_]]", least: int) -> list[tuple[int, int]]:
+    """Runs [first, last) of at least `least` true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], still.view(np.int8), [0]])))
-    for first, last in zip(edges[-2::-2], edges[::-2], strict=True):
-        if last - first >= least:
-            return int(first), int(last)
-    return None
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= least]
+
+
+def _chosen(runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The longest and the last, each once, in the order of time."""
+    return sorted({max(runs, key=lambda run: run[1] - run[0]), runs[-1]}) if runs else []

@@ -8,7 +8,7 @@ course is no measurement of the truth plus an error but the truth's expectation,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,8 @@ class Timeline:
     known at both ends or within a gap of known total. `instant_variance` (T + 1,): variance of the sum of all registers
     at an instant by resolution and interpolation, `resolution_variance` (D, N) that of each customer by resolution, by
     day.
-    `collected_pct` (T,): share of members present that were read for the interval's end.
+    `collected_pct` (T,): share of members present that were read for the interval's end. `known_us` (T + 1,): by when
+    the latest of the readings was taken that a register's total at an instant rests on.
     """
 
     instants_us: Instants
@@ -49,11 +50,32 @@ class Timeline:
     instant_variance: Floats
     resolution_variance: Floats
     collected_pct: Floats
+    known_us: Instants
 
     @property
     def hours(self) -> float:
         """Length of an interval [h]."""
         return float(self.instants_us[1] - self.instants_us[0]) / 3.6e9
+
+    def until(self, place: int, late_us: int) -> "Timeline":
+        """What was known of it at the instant `place`, by readings taken until `late_us` after that [us].
+
+        Of a gap that goes on there not even the sum was known. Intervals that were not known are not usable.
+        """
+        known = self.known_us <= self.instants_us[place] + late_us
+        usable = self.usable & known[1:] & known[:-1]
+        usable[place:] = False
+        customers, references = self.customers, self.references
+        open_gaps = [gap for gap in self.gaps if gap.first < place < gap.last]
+        if open_gaps:
+            customers, references = customers.copy(), references.copy()
+        for gap in open_gaps:
+            usable[gap.first : place] = False
+            inside = gap.member < customers.shape[1]
+            of_kind, column = (customers, gap.member) if inside else (references, gap.member - customers.shape[1])
+            of_kind[gap.first : place, column] = 0.0
+        gaps = tuple(gap for gap in self.gaps if gap.last <= place)
+        return replace(self, customers=customers, references=references, usable=usable, gaps=gaps)
 
 
 @dataclass(frozen=True)
@@ -64,6 +86,7 @@ class _Placed:
     present: NDArray[np.bool_]  # (T + 1,)
     gaps: list[tuple[int, int, float]]
     spread: Floats  # (T + 1,) variance by interpolation
+    known_us: Instants  # (T + 1,)
 
 
 def zone_timeline(
@@ -73,19 +96,22 @@ def zone_timeline(
     end_us: int,
     interval_us: int,
     reach_intervals: float,
+    learned_us: int | None = None,
 ) -> Timeline:
     """The zone's intervals in [start_us, end_us).
 
     A register is known at an instant if it was read then, or between two readings at most `reach_intervals` apart
-    (linearly). Raises ValueError where no interval fits in.
+    (linearly). Usual courses are learned from what lies before `learned_us` (None: from all), so that later readings
+    do not change what was made of earlier ones. Raises ValueError where no interval fits in.
     """
     first = -(-start_us // interval_us)
     instants = interval_us * np.arange(first, end_us // interval_us + 1, dtype=np.int64)
     if instants.size < 2:
         raise ValueError("no interval of the zone's grid lies in this window")
     reach_us = int(reach_intervals * interval_us)
-    of_customers = [_place(member, instants, reach_us) for member in customers]
-    of_references = [_place(member, instants, reach_us) for member in references]
+    learned = int(np.searchsorted(instants[1:], end_us if learned_us is None else learned_us, side="right"))
+    of_customers = [_place(member, instants, reach_us, learned) for member in customers]
+    of_references = [_place(member, instants, reach_us, learned) for member in references]
     placed = [*of_customers, *of_references]
     quantities = np.array([one.quantity for one in placed])
     day = instants // DAY_US - instants[0] // DAY_US
@@ -94,15 +120,18 @@ def zone_timeline(
     present = np.array([one.present for one in placed]).T
     spread = np.sum([one.spread for one in placed], axis=0)
     collected = np.array([one.collected for one in placed]).T[1:]
+    # An instant belongs to the day that it ends, so that a day's rows rest on the day itself.
+    of_day = day[np.maximum(np.arange(instants.size) - 1, 0)]
     return Timeline(
         instants_us=instants,
         customers=_columns([one.quantity for one in of_customers], instants.size - 1),
         references=_columns([one.quantity for one in of_references], instants.size - 1),
         usable=np.all([one.usable for one in placed], axis=0),
         gaps=tuple(Gap(i, *gap) for i, one in enumerate(placed) for gap in one.gaps),
-        instant_variance=np.sum(present * rounding[np.minimum(day, day[-2])], axis=1) + spread,
+        instant_variance=np.sum(present * rounding[of_day], axis=1) + spread,
         resolution_variance=rounding[:, : len(customers)],
         collected_pct=100 * np.sum(collected, axis=1) / np.maximum(np.sum(present[1:], axis=1), 1),
+        known_us=np.max([one.known_us for one in placed], axis=0),
     )
 
 
@@ -123,18 +152,19 @@ def _columns(quantities: Sequence[Floats], rows: int) -> Floats:
     return np.array(quantities).T if quantities else np.zeros((rows, 0))
 
 
-def _place(member: MemberSeries, instants: Instants, reach_us: int) -> _Placed:
-    """One member on the grid."""
+def _place(member: MemberSeries, instants: Instants, reach_us: int, learned: int) -> _Placed:
+    """One member on the grid; its usual course by the first `learned` intervals."""
     present = np.ones(instants.size, dtype=np.bool_)
     if member.installed_us is not None:
         present &= instants >= member.installed_us
     if member.removed_us is not None:
         present &= instants <= member.removed_us
-    total, known, spread = _at_instants(member.observed_us, member.total, instants, reach_us)
+    total, known, spread, known_us = _at_instants(member.observed_us, member.total, instants, reach_us)
     quantity = np.diff(total)
     both = known[1:] & known[:-1]
-    usual = _usual(quantity, both, instants)
-    variance = float(np.var(quantity[both] - usual[both])) if both.sum() > 1 else 0.0
+    seen = both & (np.arange(both.size) < learned)
+    usual = _usual(quantity, seen, instants)
+    variance = float(np.var(quantity[seen] - usual[seen])) if seen.sum() > 1 else 0.0
     gaps = []
     inside, outside = present[1:] & present[:-1], ~(present[1:] | present[:-1])
     usable = both & inside
@@ -149,20 +179,21 @@ def _place(member: MemberSeries, instants: Instants, reach_us: int) -> _Placed:
     for start_us, end_us in member.spoiled_us:
         usable[(instants[1:] > start_us) & (instants[:-1] < end_us)] = False
     quantity = np.where(inside, quantity, 0.0) * member.sign
-    return _Placed(quantity, usable | outside, known & present, present, gaps, spread * variance * present)
+    known_us = np.where(known & present, known_us, instants[0])
+    return _Placed(quantity, usable | outside, known & present, present, gaps, spread * variance * present, known_us)
 
 
 def _at_instants(
     observed_us: Instants, total: Floats, instants: Instants, reach_us: int
-) -> tuple[Floats, NDArray[np.bool_], Floats]:
-    """Totals at the instants, whether they are known, and f·(1 − f) of the interpolation's place f between readings.
+) -> tuple[Floats, NDArray[np.bool_], Floats, Instants]:
+    """Totals at the instants, whether they are known, f·(1 − f) of the interpolation's place f, and the later reading.
 
     Between two readings the course is a bridge: with independent increments of variance v an interval its variance at
     the share f is f·(1 − f)·v (Karatzas and Shreve, Brownian Motion and Stochastic Calculus, section 5.6.B).
     """
     if observed_us.size == 0:
         nothing = np.zeros(instants.size)
-        return nothing, np.zeros(instants.size, dtype=np.bool_), nothing
+        return nothing, np.zeros(instants.size, dtype=np.bool_), nothing, instants
     after = np.searchsorted(observed_us, instants, side="left")
     inside = after < observed_us.size
     after = np.minimum(after, observed_us.size - 1)
@@ -173,7 +204,7 @@ def _at_instants(
     share = np.where(between, (instants - observed_us[before]) / np.maximum(span, 1), 0.0)
     value = np.where(exact, total[after], total[before] + share * (total[after] - total[before]))
     known = exact | between
-    return np.where(known, value, 0.0), known, share * (1 - share)
+    return np.where(known, value, 0.0), known, share * (1 - share), observed_us[after]
 
 
 def _usual(quantity: Floats, known: NDArray[np.bool_], instants: Instants) -> Floats:

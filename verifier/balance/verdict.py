@@ -8,7 +8,7 @@ import numpy as np
 from metrology.outcomes import Outcome, Reason
 from verifier.balance.averaging import LEAST_WEIGHT, Averaged
 from verifier.balance.changes import course
-from verifier.balance.days import History
+from verifier.balance.history import History
 from verifier.balance.noise import LEAST_SHARE
 from verifier.balance.sequence import ZoneState, level
 from verifier.balance.silence import LEAST_H

@@ -25,7 +25,7 @@ def mean_deviations(resolution: float) -> Floats:
         made = Made(seed, days=DAYS, meters=5, resolution=resolution, noise_pct=0.5, loss_pct=0.0)
         past = past_of(made)
         past = replace(past, terms=replace(past.terms, sd=np.concatenate([np.full(5, 0.06), past.terms.sd[5:]])))
-        shape, _, _ = calibrate(past, DAYS, rounds=2)
+        shape, _, _ = calibrate(past, rounds=2)
         blocks = [day_block(past, day, shape) for day in range(DAYS)]
         truth, size = make_zone(made).error_pct, past.terms.sd.size
         both = ([replace(block, bias=np.zeros(size)) for block in blocks], blocks)
