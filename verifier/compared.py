@@ -30,8 +30,8 @@ def decided_by_comparison(
 def _decided(
     one: MeterAssessment, compared: Sequence[Comparison], member: MemberSeries, settings: VerifierSettings
 ) -> MeterAssessment:
-    if not compared or one.mpe_pct is None or one.std_pct is not None:
-        return one
+    if not compared or one.mpe_pct is None or one.std_pct is not None or one.outcome is not Outcome.WITHHELD:
+        return one  # one that stands still or runs backward needs no figure to be nonconforming
     parts = [(member.prior_mean_pct, member.prior_sd_pct), *((c.error_pct, c.std_pct) for c in compared)]
     weights = [1 / std**2 for _, std in parts]
     error_pct = sum(w * e for w, (e, _) in zip(weights, parts, strict=True)) / sum(weights)

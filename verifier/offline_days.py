@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from metrology.quantities import Medium
 from store.registry import Meter
@@ -64,13 +65,17 @@ def zone_days(given: ZoneFile, ends_us: Sequence[int], settings: VerifierSetting
     if side.resistance_ohm is not None:
         customers = [member.meter_id for member in members if not member.is_reference]
         side = replace(side, resistance_ohm=resistance_of(given.zone.zone, customers, side.resistance_ohm))
-    compared = comparisons_until(given, ends_us[-1], settings)
+
+    @cache
+    def compared(end_us: int) -> Sequence[Comparison]:
+        return comparisons_until(given, end_us, settings)
+
     days = assess_days(
         given.facts, members, side, compared, ends_us, settings.balance,
         lambda end_us: faults_at(spoiling, end_us),
     )  # fmt: skip
     for day in days:
-        yield decided_by_comparison(of_those_there(given.zone, day), members, compared, settings)
+        yield decided_by_comparison(of_those_there(given.zone, day), members, compared(day.end_us), settings)
 
 
 def members_until(given: ZoneFile, end_us: int, settings: VerifierSettings) -> tuple[MemberSeries, ...]:

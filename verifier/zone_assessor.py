@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import cache, partial
 from typing import Any
 
 import psycopg
@@ -24,12 +25,12 @@ from store.registry import load_zone
 from store.times import to_datetime, to_micros
 from verifier.arrays import FOREVER_US, Structured
 from verifier.balance.assess import NO_SIDE, assess_days, history_start
-from verifier.balance.types import DAY_US, MeterAssessment, ZoneDay, ZoneFacts
+from verifier.balance.types import DAY_US, Comparison, MeterAssessment, ZoneDay, ZoneFacts
 from verifier.compared import decided_by_comparison
 from verifier.comparison_sources import comparisons_until
 from verifier.kinds import FindingKind
 from verifier.settings import VerifierSettings
-from verifier.zone_days import DayInput, history_members, of_those_there
+from verifier.zone_days import DaysInput, ends_of_like_members, history_members, of_those_there
 from verifier.zone_due import REACH_US, News, ZoneIndex, complete_end, due_ends, news_of_meters
 from verifier.zone_findings import (
     AT_ONCE,
@@ -122,7 +123,7 @@ class ZoneAssessor:
         `spoiling`: the findings in force that spoil a balance.
         """
         for given in self.inputs(connection, zone, ends, spoiling, commit_seq):
-            yield judged_day(zone, given, self._settings)
+            yield from judged_days(zone, given, self._settings)
 
     def inputs(
         self,
@@ -131,7 +132,7 @@ class ZoneAssessor:
         ends: Sequence[int],
         spoiling: Sequence[FindingDraft],
         commit_seq: int,
-    ) -> Iterator[DayInput]:
+    ) -> Iterator[DaysInput]:
         """What the outcomes at these ends rest on."""
         first_us = self._first_reading(connection, zone)
         if first_us is None:
@@ -142,13 +143,17 @@ class ZoneAssessor:
             part = ends[i : i + _DAYS_AT_ONCE]
             starts = [history_start(first_us, end_us, settings.balance) for end_us in part]
             series = load_series(connection, zone, starts[0] - REACH_US, part[-1] + late_us, commit_seq, settings)
-            for start_us, end_us in zip(starts, part, strict=True):
-                members = history_members(zone, series, spoiling, start_us, end_us, settings)
+            for group in ends_of_like_members(zone, part, starts):
+                start_us = history_start(first_us, group[0], settings.balance)
+                members = history_members(zone, series, spoiling, start_us, group[-1], settings)
                 ids = sorted({one.meter_id for one in members if not one.is_reference})
-                found = comparisons_until(connection, ids, end_us, commit_seq, settings)
-                expired = reference_faults(connection, zone.zone.zone_id, zone.present(end_us), end_us)
-                compared = tuple(one.comparison for one in found if one.comparison is not None)
-                yield DayInput(end_us, members, compared, faults_at(spoiling, end_us) | expired)
+                compared = cache(partial(_compared, connection, tuple(ids), commit_seq, settings))
+                faults = {
+                    end_us: faults_at(spoiling, end_us)
+                    | reference_faults(connection, zone.zone.zone_id, zone.present(end_us), end_us)
+                    for end_us in group
+                }
+                yield DaysInput(group, members, compared, faults)
 
     def _first_reading(self, connection: Connection, zone: ZoneMeters) -> int | None:
         first_at = first_reading(connection, sorted(zone.meters))
@@ -173,17 +178,23 @@ def facts_of(zone: ZoneMeters) -> ZoneFacts:
     return ZoneFacts(Medium(zone.zone.medium), zone.zone.interval_s, zone.zone.reference_uncertainty_pct)
 
 
-def judged_day(zone: ZoneMeters, given: DayInput, settings: VerifierSettings) -> ZoneDay:
-    """The outcomes of the meters that are there at the day's end.
+def _compared(
+    connection: Connection, ids: tuple[int, ...], commit_seq: int, settings: VerifierSettings, end_us: int
+) -> tuple[Comparison, ...]:
+    found = comparisons_until(connection, ids, end_us, commit_seq, settings)
+    return tuple(one.comparison for one in found if one.comparison is not None)
 
-    Only that end is asked for: the model's columns are made from the whole timeline that is given, and an outcome must
-    not depend on which later days are judged together with it.
-    """
-    [day] = assess_days(
-        facts_of(zone), given.members, NO_SIDE, given.comparisons, [given.end_us], settings.balance,
-        lambda _end_us: given.faults,
+
+def judged_days(zone: ZoneMeters, given: DaysInput, settings: VerifierSettings) -> Iterator[ZoneDay]:
+    """The outcomes of the meters that are there at each day's end."""
+    days = assess_days(
+        facts_of(zone), given.members, NO_SIDE, given.comparisons_at, given.ends_us, settings.balance,
+        given.faults.__getitem__,
     )  # fmt: skip
-    return decided_by_comparison(of_those_there(zone, day), given.members, given.comparisons, settings)
+    for day in days:
+        yield decided_by_comparison(
+            of_those_there(zone, day), given.members, given.comparisons_at(day.end_us), settings
+        )
 
 
 def outcome_rows(day: ZoneDay) -> list[AssessmentRow]:

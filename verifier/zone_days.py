@@ -8,20 +8,25 @@ import numpy as np
 from metrology.quantities import MICRO
 from store.findings import FindingDraft
 from verifier.accepted import Series
-from verifier.balance.types import DAY_US, Comparison, MemberSeries, ZoneDay
+from verifier.balance.types import DAY_US, MemberSeries, ZoneDay
+from verifier.balance.walk import ComparisonsAt
 from verifier.settings import VerifierSettings
 from verifier.zone_findings import spoiled_spans
 from verifier.zone_members import ZoneMeters, member_series
 
 
 @dataclass(frozen=True)
-class DayInput:
-    """What the outcomes at a day's end rest on; `faults` are those in force, by meter_id."""
+class DaysInput:
+    """What the outcomes at the ends of days with the same members and the same history's beginning rest on.
 
-    end_us: int
+    `comparisons_at` tells the direct comparisons known at a day's end, also of days before these; `faults` by end those
+    in force, by meter_id.
+    """
+
+    ends_us: tuple[int, ...]
     members: tuple[MemberSeries, ...]
-    comparisons: tuple[Comparison, ...]
-    faults: Mapping[int, tuple[str, ...]]
+    comparisons_at: ComparisonsAt
+    faults: Mapping[int, Mapping[int, tuple[str, ...]]]
 
 
 def history_members(
@@ -43,6 +48,19 @@ def history_members(
         replace(_within(member, *span_us), spoiled_us=spoiled_spans(spoiling, member.meter_id, member.is_reference))
         for member in member_series(zone, start_us, end_us, series, settings)
     )
+
+
+def ends_of_like_members(zone: ZoneMeters, ends_us: Sequence[int], starts_us: Sequence[int]) -> list[tuple[int, ...]]:
+    """Successive ends whose histories begin at the same time (`starts_us`, one an end) and have the same members."""
+    groups: list[list[int]] = []
+    before = None
+    for end_us, start_us in zip(ends_us, starts_us, strict=True):
+        like = (start_us, tuple(zone.within(start_us, end_us)))
+        if like != before:
+            groups.append([])
+        groups[-1].append(end_us)
+        before = like
+    return [tuple(group) for group in groups]
 
 
 def of_those_there(zone: ZoneMeters, day: ZoneDay) -> ZoneDay:

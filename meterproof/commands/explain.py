@@ -21,7 +21,7 @@ from verifier.follower import settings_digest
 from verifier.kinds import KINDS, FindingKind
 from verifier.recompute import differences, recompute, spoiling_then, zone_then
 from verifier.settings import VerifierSettings
-from verifier.zone_assessor import ZoneAssessor, judged_day
+from verifier.zone_assessor import ZoneAssessor, judged_days
 
 _SHOWN = 20  # differences that are printed
 
@@ -104,14 +104,14 @@ def _balance(conn: Connection, record: FindingRecord, settings: VerifierSettings
     end_us = to_micros(datetime.fromisoformat(record.draft.detail["window_end"]))
     spoiling = spoiling_then(conn, zone, record)
     [given] = ZoneAssessor(settings).inputs(conn, zone, [end_us], spoiling, record.provenance.commit_seq)
-    day = judged_day(zone, given, settings)
+    [day] = judged_days(zone, given, settings)
     one = next((one for one in day.assessments if one.meter_id == meter.meter_id), None)
     if one is None:
         return None
     told = explain_assessment(given.members, one, day.report)
     serials = {i: other.serial for i, other in zone.meters.items()}
     return explanation_data(
-        zone.zone, meter, one, told, serials, given.members, settings, given.comparisons, spoiling
+        zone.zone, meter, one, told, serials, given.members, settings, given.comparisons_at(end_us), spoiling
     )  # fmt: skip
 
 

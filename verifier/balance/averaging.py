@@ -20,11 +20,15 @@ _AT_ONCE = 4
 
 @dataclass(frozen=True)
 class ChangeBeliefs:
-    """How often meters change: share at fault from the first day, rate a day of changes, most changes in a zone."""
+    """How often meters change: share at fault from the first day, rate a day of changes, most changes in a zone.
+
+    A silent meter has stopped if more than `stopped_share` of its usual load is surely missing.
+    """
 
     initial_share: float
     rate_per_day: float
     changes_max: int
+    stopped_share: float = 0.2
 
 
 @dataclass(frozen=True)

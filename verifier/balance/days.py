@@ -8,14 +8,14 @@ import numpy as np
 from verifier.balance.changes import Change, course, with_changes
 from verifier.balance.history import History
 from verifier.balance.information import DayBlock, Posterior, Sums, day_sums, solve, sums_of, whiten
-from verifier.balance.noise import DayRows, NoiseShape, day_covariance, first_shape, fit_shape, tail_inflation
+from verifier.balance.noise import DayRows, NoiseShape, day_covariance, first_shape, fit_shape, scaled, tail_inflation
 from verifier.balance.types import Floats
 
 _SHAPE_DAYS = 12  # whose residuals tell the noise's shape
 
 
-def day_rows(past: History, day: int) -> DayRows:
-    """What the covariance of one day depends on."""
+def day_rows(past: History, day: int, level: float = 1.0) -> DayRows:
+    """What the covariance of one day depends on; loads that no meter shows vary by `level` times what they did."""
     first, last = past.edges[day], past.edges[day + 1]
     line = past.timeline
     gaps = [
@@ -23,8 +23,14 @@ def day_rows(past: History, day: int) -> DayRows:
         for gap in line.gaps
         if gap.first < last and gap.last > first
     ]
+    # What a stopped meter does not show goes on about its usual course as it did before.
+    unmetered = [
+        (max(one.first, first) - first, min(one.last, last) - first, factor * one.variance, factor * one.daily_variance)
+        for one, factor in zip(past.silences, (level * share**2 for share in past.missing), strict=True)
+        if factor > 0 and one.first < last and one.last > first
+    ]
     relative = line.customers[first:last].sum(axis=1) / past.load
-    return DayRows(line.usable[first:last], relative, line.instant_variance[first : last + 1], gaps)
+    return DayRows(line.usable[first:last], relative, line.instant_variance[first : last + 1], gaps, unmetered)
 
 
 def unrest(block: DayBlock, terms: Floats) -> float:
@@ -34,9 +40,12 @@ def unrest(block: DayBlock, terms: Floats) -> float:
     return float(np.mean((block.target - block.design @ terms) ** 2))
 
 
-def day_block(past: History, day: int, shape: NoiseShape, guess: Floats | None = None) -> DayBlock:
-    """One day whitened. With a `guess` of the terms (p,), rows that lie far off get the variance of a tail."""
-    facts = day_rows(past, day)
+def day_block(past: History, day: int, shape: NoiseShape, guess: Floats | None = None, level: float = 1.0) -> DayBlock:
+    """One day whitened, its noise `level` times as great as usual in variance.
+
+    With a `guess` of the terms (p,), rows that lie far off get the variance of a tail.
+    """
+    facts, shape = day_rows(past, day, level), scaled(shape, level)
     used = facts.used
     design, target = past.rows(day)
     if not used.any():

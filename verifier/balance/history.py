@@ -22,7 +22,8 @@ class History:
 
     `timeline` as it was known after `days` days; `whole` with what came later. `load`: the mean load [base unit an
     interval], `shares` (N,) of the customers in it. `edges` (D + 1,): the first interval of each day. `silences` are
-    those of the columns `silent`, `compared` the direct comparisons: day, meter's column, coefficient d and its std.
+    those of the columns `silent`, `missing` the shares of their usual load that surely goes on (0: none), `compared`
+    the direct comparisons: day, meter's column, coefficient d and its std.
     """
 
     whole: Timeline
@@ -34,6 +35,7 @@ class History:
     edges: tuple[int, ...]
     days: int
     silences: tuple[Silence, ...]
+    missing: tuple[float, ...]
     compared: tuple[tuple[int, int, float, float], ...]
 
     def rows(self, day: int) -> tuple[Floats, Floats]:
@@ -91,7 +93,7 @@ def history(
     columns = terms(zone, customers, side, beliefs, data)
     target = timeline.references.sum(axis=1) - total
     shares = then.customers[:learned].mean(axis=0) / load
-    return History(timeline, then, columns, target, load, shares, edges, days, (), ())
+    return History(timeline, then, columns, target, load, shares, edges, days, (), (), ())
 
 
 def known_after(
@@ -113,9 +115,11 @@ def known_after(
         for silence in long_silences(line.customers, line.instants_us, place)
         if (silence.meter, silence.first) not in seen and _is_there(customers[silence.meter], silence, line, place)
     ]
-    compared = tuple(_compared(customers, comparisons, int(line.instants_us[0]) // DAY_US, days))
-    out = replace(past, timeline=line, days=days, compared=compared)
-    return replace(out, terms=_with_silent(past.terms, new), silences=(*past.silences, *new)) if new else out
+    silences = (*past.silences, *new)
+    compared = tuple(_compared(customers, comparisons, silences, line, days))
+    missing = (*past.missing, *(0.0 for _ in new))
+    out = replace(past, timeline=line, days=days, silences=silences, missing=missing, compared=compared)
+    return replace(out, terms=_with_silent(past.terms, new)) if new else out
 
 
 def _is_there(customer: MemberSeries, silence: Silence, line: Timeline, place: int) -> bool:
@@ -139,12 +143,29 @@ def _with_silent(columns: Terms, silences: Sequence[Silence]) -> Terms:
 
 
 def _compared(
-    customers: Sequence[MemberSeries], comparisons: Sequence[Comparison], first_day: int, days: int
+    customers: Sequence[MemberSeries],
+    comparisons: Sequence[Comparison],
+    silences: Sequence[Silence],
+    line: Timeline,
+    days: int,
 ) -> Iterator[tuple[int, int, float, float]]:
-    """Comparisons as measurements of d = 1/(1 + e) − 1 on the day on which they ended, at the earliest the first."""
+    """Comparisons as measurements of d = 1/(1 + e) − 1 on the day on which they ended, at the earliest the first.
+
+    The mean over a span in which the meter fell silent is that of two conditions and measures neither.
+    """
     columns = {member.meter_id: i for i, member in enumerate(customers)}
+    first_day = int(line.instants_us[0]) // DAY_US
     for one in comparisons:
         day = max((one.end_us - 1) // DAY_US - first_day, 0)
-        if one.meter_id in columns and day < days and one.error_pct > -100:
-            ratio = 1 / (1 + one.error_pct / 100)
-            yield day, columns[one.meter_id], ratio - 1, one.std_pct / 100 * ratio**2
+        if one.meter_id not in columns or day >= days or one.error_pct <= -100:
+            continue
+        column = columns[one.meter_id]
+        if any(silence.meter == column and _overlap(one, silence, line) for silence in silences):
+            continue
+        ratio = 1 / (1 + one.error_pct / 100)
+        yield day, column, ratio - 1, one.std_pct / 100 * ratio**2
+
+
+def _overlap(one: Comparison, silence: Silence, line: Timeline) -> bool:
+    first_us, last_us = line.instants_us[[silence.first, silence.last]]
+    return one.start_us < int(last_us) and one.end_us > int(first_us)

@@ -43,13 +43,15 @@ class DayRows:
     """What a day's covariance depends on: T successive intervals, of which `used` (T,) take part.
 
     `relative_load` (T,): load against the zone's mean. `instant_variance` (T + 1,): of the sum of all registers.
-    `gaps`: with places counted from the day's first interval.
+    `gaps`: with places counted from the day's first interval. `unmetered`: loads of known spread that no meter shows,
+    as intervals [first, last) with the variance of each and that of the whole day.
     """
 
     used: NDArray[np.bool_]
     relative_load: Floats
     instant_variance: Floats
     gaps: Sequence[Gap]
+    unmetered: Sequence[tuple[int, int, float, float]] = ()
 
 
 def day_covariance(shape: NoiseShape, day: DayRows, inflation: Floats | None = None) -> Floats:
@@ -69,6 +71,9 @@ def day_covariance(shape: NoiseShape, day: DayRows, inflation: Floats | None = N
         part = slice(max(gap.first, 0), min(gap.last, size))
         covariance[part, part] -= gap.variance / (gap.last - gap.first)
         np.einsum("ii->i", covariance)[part] += gap.variance
+    for first, last, variance, daily in day.unmetered:
+        covariance[first:last, first:last] += daily
+        np.einsum("ii->i", covariance)[first:last] += variance - daily
     if shape.red > 0:
         covariance += scipy.linalg.toeplitz(shape.red * shape.persistence ** np.arange(size))
     covariance += shape.daily

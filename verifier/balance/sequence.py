@@ -17,7 +17,8 @@ from verifier.balance.days import calibrate, coefficients, day_block, unrest, wi
 from verifier.balance.history import History
 from verifier.balance.hyper import likeliest_sd
 from verifier.balance.information import DayBlock, Posterior, Sums, day_sums, sums_of
-from verifier.balance.noise import NoiseShape, scaled
+from verifier.balance.noise import NoiseShape
+from verifier.balance.silence import is_missing
 from verifier.balance.types import Floats
 
 _ROUNDS = 2  # of calibration and search at an epoch
@@ -71,8 +72,8 @@ def believing(past: History, prior_sd: Floats) -> History:
     return replace(past, terms=replace(past.terms, sd=prior_sd))
 
 
-def begin(past: History, beliefs: ChangeBeliefs) -> ZoneState:
-    """All weighed anew by the days of a history that are known."""
+def begin(past: History, beliefs: ChangeBeliefs) -> tuple[History, ZoneState]:
+    """All weighed anew by the days of a history that are known; the history with what is missing of silent meters."""
     changes: Sequence[Change] = ()
     shape: NoiseShape | None = None
     days = past.days
@@ -81,9 +82,10 @@ def begin(past: History, beliefs: ChangeBeliefs) -> ZoneState:
     for _ in range(_ROUNDS):
         shape, posterior, sums = calibrate(past, changes, shape)
         past = believing(past, likeliest_sd(first_terms, sums, [change.sd for change in changes]))
+        past = replace(past, missing=_missing(past, days, changes, posterior, beliefs))
         guesses = [coefficients(past, day, changes, posterior) for day in range(days)]
         for _ in range(_CALMING):
-            blocks = tuple(day_block(past, day, scaled(shape, unrests[day]), guesses[day]) for day in range(days))
+            blocks = tuple(day_block(past, day, shape, guesses[day], unrests[day]) for day in range(days))
             found = _searched(past, shape, blocks, sums_of(blocks, past.terms.sd.size), unrests, (), beliefs)
             changes = found.changes
             guesses = [coefficients(past, day, changes, found.posterior) for day in range(days)]
@@ -92,18 +94,32 @@ def begin(past: History, beliefs: ChangeBeliefs) -> ZoneState:
             if np.all(np.abs(np.log(seen / unrests)) < _UNREST_SAME):
                 break
             unrests = seen
-    return found
+    return replace(past, terms=first_terms), found
 
 
-def advance(past: History, state: ZoneState, beliefs: ChangeBeliefs) -> ZoneState:
-    """The state a day later, with which the history is known."""
-    size = state.prior_sd.size
-    past = believing(past, np.append(state.prior_sd, past.terms.sd[size:]))
-    state = _fallen_silent(past, state) if past.terms.sd.size > size else state
+def advance(past: History, state: ZoneState, beliefs: ChangeBeliefs) -> tuple[History, ZoneState]:
+    """The state a day later, with which the history is known, and the history with what is missing of silent meters."""
+    size, terms = state.prior_sd.size, past.terms
+    past = believing(past, np.append(state.prior_sd, terms.sd[size:]))
+    if terms.sd.size > size:
+        first = min(silence.first for silence in past.silences[size - terms.sd.size :])
+        state = _remade(past, _widened(state, terms.sd.size - size), first)
+    found = _taken_in(past, state, beliefs)
+    missing = _missing(past, state.days, found.changes, found.posterior, beliefs)
+    altered = [one.first for one, a, b in zip(past.silences, past.missing, missing, strict=True) if (a > 0) != (b > 0)]
+    if altered:
+        past = replace(past, missing=missing)
+        posterior = replace(state.posterior, mean=found.posterior.mean, covariance=found.posterior.covariance)
+        again = replace(state, changes=found.changes, posterior=posterior)
+        found = _taken_in(past, _remade(past, again, min(altered), calm=True), beliefs)
+    return replace(past, terms=terms), found
+
+
+def _taken_in(past: History, state: ZoneState, beliefs: ChangeBeliefs) -> ZoneState:
     guess = coefficients(past, state.days, state.changes, state.posterior)
     level = 1.0
     for _ in range(_CALMING):
-        block = day_block(past, state.days, scaled(state.shape, level), guess)
+        block = day_block(past, state.days, state.shape, guess, level)
         blocks, sums = (*state.blocks, block), state.sums + day_sums(block)
         unrests = np.append(state.unrests, level)
         found = _searched(past, state.shape, blocks, sums, unrests, state.changes, beliefs)
@@ -114,26 +130,46 @@ def advance(past: History, state: ZoneState, beliefs: ChangeBeliefs) -> ZoneStat
     return found
 
 
-def _fallen_silent(past: History, state: ZoneState) -> ZoneState:
-    """The state with the columns that meters have got which fell silent: zero but on the days of their silence."""
-    new, before = past.terms.sd.size - state.prior_sd.size, state.prior_sd.size
-    first = min(silence.first for silence in past.silences[-new:])
-    widened = replace(
-        state.posterior,
-        mean=np.insert(state.posterior.mean, before, np.zeros(new)),
-        covariance=np.insert(np.insert(state.posterior.covariance, [before] * new, 0.0, 0), [before] * new, 0.0, 1),
+def _missing(
+    past: History, days: int, changes: Sequence[Change], posterior: Posterior, beliefs: ChangeBeliefs
+) -> tuple[float, ...]:
+    """The shares of silent meters' usual load that surely went on, 0 where that is not sure."""
+    part = past.terms.columns("silent")
+    shares = coefficients(past, days - 1, changes, posterior)[part]
+    sds = np.sqrt(np.diag(posterior.covariance)[part])
+    return tuple(
+        min(float(share), 1.0) if is_missing(float(share), float(sd), beliefs.stopped_share) else 0.0
+        for share, sd in zip(shares, sds, strict=True)
     )
-    blocks = []
+
+
+def _widened(state: ZoneState, new: int) -> ZoneState:
+    """The state with columns more, of which nothing is known yet."""
+    size = state.prior_sd.size
+    places = [size] * new
+    covariance = np.insert(np.insert(state.posterior.covariance, places, 0.0, 0), places, 0.0, 1)
+    posterior = replace(state.posterior, mean=np.insert(state.posterior.mean, places, 0.0), covariance=covariance)
+    blocks = tuple(
+        replace(
+            block,
+            design=np.column_stack([block.design, np.zeros((block.target.size, new))]),
+            bias=np.append(block.bias, np.zeros(new)),
+        )
+        for block in state.blocks
+    )
+    return replace(state, posterior=posterior, blocks=blocks)
+
+
+def _remade(past: History, state: ZoneState, first: int, *, calm: bool = False) -> ZoneState:
+    """The state with the blocks from the interval `first` on made anew, if `calm` as if no noise had been greater."""
+    unrests, blocks = state.unrests.copy(), list(state.blocks)
     for block in state.blocks:
         if past.edges[block.day + 1] > first:
-            shape = scaled(state.shape, float(state.unrests[block.day]))
-            blocks.append(day_block(past, block.day, shape, coefficients(past, block.day, state.changes, widened)))
-        else:
-            nothing = np.zeros((block.target.size, new))
-            bias = np.append(block.bias, np.zeros(new))
-            blocks.append(replace(block, design=np.column_stack([block.design, nothing]), bias=bias))
+            unrests[block.day] = 1.0 if calm else unrests[block.day]
+            guess = coefficients(past, block.day, state.changes, state.posterior)
+            blocks[block.day] = day_block(past, block.day, state.shape, guess, float(unrests[block.day]))
     sums = sums_of(blocks, past.terms.sd.size)
-    return replace(state, prior_sd=past.terms.sd, posterior=widened, blocks=tuple(blocks), sums=sums)
+    return replace(state, prior_sd=past.terms.sd, blocks=tuple(blocks), sums=sums, unrests=unrests)
 
 
 def _searched(

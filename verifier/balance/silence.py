@@ -9,21 +9,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verifier.balance.types import DAY_US, Floats, Instants
+from verifier.balance.types import Floats, Instants
+from verifier.balance.usual import time_of_day, usual_course
 
 LEAST_H = 20  # of a silence that is looked at
+_CERTAIN = 1.645  # of a normal: 95 % on one side
 _LEAST_US = LEAST_H * 3_600_000_000
 _LEAST_KNOWN = 2 * _LEAST_US  # of the meter's course before
 
 
 @dataclass(frozen=True)
 class Silence:
-    """A long silence of the meter in column `meter`: intervals [first, last), and its usual course, (T,)."""
+    """A long silence of the meter in column `meter`: intervals [first, last), and its usual course, (T,).
+
+    `variance` [base unit²]: that of what it registered in an interval before, about the usual course;
+    `daily_variance` the part of it in which whole days differed.
+    """
 
     meter: int
     first: int
     last: int
     course: Floats
+    variance: float
+    daily_variance: float
+
+
+def is_missing(share: float, sd: float, least: float) -> bool:
+    """Whether more than the share `least` of a silent meter's usual load is surely missing from the zone's sum."""
+    return share - _CERTAIN * sd > least
 
 
 def long_silences(x: Floats, instants_us: Instants, until: int) -> list[Silence]:
@@ -34,35 +47,34 @@ def long_silences(x: Floats, instants_us: Instants, until: int) -> list[Silence]
     """
     step = int(instants_us[1] - instants_us[0])
     least = -(-_LEAST_US // step)
-    slots = max(DAY_US // step, 1)
-    slot = (instants_us[:-1] // step) % slots
+    slot, slots = time_of_day(instants_us)
     out = []
     for i in range(x.shape[1]):
         for first, seen_to in _chosen(_runs(x[:until, i] == 0, least)):
             if first * step < _LEAST_KNOWN:
                 continue
             last = _goes_on_to(x[:, i], seen_to) if seen_to == until else seen_to
-            course = _course(x[:first, i], slot, first, last, slots)
+            course = np.zeros(x.shape[0])
+            usual = usual_course(x[:first, i], slot[:first], slots)
+            course[first:last] = usual[slot[first:last]]
             if abs(course.sum()) > 0:
-                out.append(Silence(i, first, last, course))
+                spread = _spread(x[:first, i] - usual[slot[:first]], slots)
+                out.append(Silence(i, first, last, course, *spread))
     return out
+
+
+def _spread(deviation: Floats, slots: int) -> tuple[float, float]:
+    """Variance of an interval's deviation from the usual course, and of whole days' beyond what chance makes of it."""
+    variance = float(np.mean(deviation**2))
+    days = deviation.size // slots
+    daily = deviation[: days * slots].reshape(days, slots).mean(axis=1)
+    return variance, max(float(np.mean(daily**2)) - variance / slots, 0.0) if days else 0.0
 
 
 def _goes_on_to(x: Floats, place: int) -> int:
     """Where a silence ends that goes on at `place`."""
     moving = np.flatnonzero(x[place:])
     return place + int(moving[0]) if moving.size else x.size
-
-
-def _course(
-    before: Floats, slot: "np.ndarray[tuple[int], np.dtype[np.int64]]", first: int, last: int, slots: int
-) -> Floats:
-    """What the meter registered `before`, by time of day, over the intervals [first, last) of all, (T,)."""
-    count = np.bincount(slot[:first], minlength=slots)
-    usual = (np.bincount(slot[:first], weights=before, minlength=slots) + float(before.mean())) / (count + 1)
-    course = np.zeros(slot.size)
-    course[first:last] = usual[slot[first:last]]
-    return course
 
 
 def _runs(still: "np.ndarray[tuple[int], np.dtype[np.bool_]]", least: int) -> list[tuple[int, int]]:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifier.balance.types import DAY_US, Floats, Instants, MemberSeries
+from verifier.balance.usual import time_of_day, usual_course
 
-_PROFILE_WEIGHT = 3.0  # intervals' worth of the overall mean in the mean of a time of day
 _GAP_WIDENING = 4.0  # courses are no normal deviates: single loads of a gap's whole quantity occur
 _LONGEST_GAP_US = 2 * DAY_US  # beyond, the course inside is no longer taken for known by its rhythm
 
@@ -163,7 +163,8 @@ def _place(member: MemberSeries, instants: Instants, reach_us: int, learned: int
     quantity = np.diff(total)
     both = known[1:] & known[:-1]
     seen = both & (np.arange(both.size) < learned)
-    usual = _usual(quantity, seen, instants)
+    slot, slots = time_of_day(instants)
+    usual = usual_course(quantity[seen], slot[seen], slots)[slot]
     variance = float(np.var(quantity[seen] - usual[seen])) if seen.sum() > 1 else 0.0
     gaps = []
     inside, outside = present[1:] & present[:-1], ~(present[1:] | present[:-1])
@@ -205,18 +206,6 @@ def _at_instants(
     value = np.where(exact, total[after], total[before] + share * (total[after] - total[before]))
     known = exact | between
     return np.where(known, value, 0.0), known, share * (1 - share), observed_us[after]
-
-
-def _usual(quantity: Floats, known: NDArray[np.bool_], instants: Instants) -> Floats:
-    """The member's mean quantity at each interval's time of day, drawn towards the overall mean, shape (T,)."""
-    step = int(instants[1] - instants[0])
-    slots = max(DAY_US // step, 1)
-    slot = (instants[:-1] // step) % slots
-    count = np.bincount(slot[known], minlength=slots)
-    sums = np.bincount(slot[known], weights=quantity[known], minlength=slots)
-    mean = float(sums.sum() / count.sum()) if count.sum() else 0.0
-    profile: Floats = (sums + _PROFILE_WEIGHT * mean) / (count + _PROFILE_WEIGHT)
-    return profile[slot]
 
 
 def _holes(known: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -10,8 +10,8 @@ from verifier.balance.averaging import LEAST_WEIGHT, Averaged
 from verifier.balance.changes import course
 from verifier.balance.history import History
 from verifier.balance.noise import LEAST_SHARE
-from verifier.balance.sequence import ZoneState, level
-from verifier.balance.silence import LEAST_H
+from verifier.balance.sequence import ZoneState
+from verifier.balance.standstill import reversed_running, stopped
 from verifier.balance.types import Floats, MemberSeries, MeterAssessment
 from verifier.balance_settings import BalanceSettings
 
@@ -19,7 +19,6 @@ _CERTAIN = 1.645  # of a normal: 95 % on one side
 _LOWEST_RATIO = 0.05  # true quantity over indicated; at 0 the meter's load would not exist
 _FOREIGN_RATIO = 0.2
 _REMAINDER = 0.4
-_REVERSED_SHARE = 0.5  # of a usual day
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ def judge(
     settings: BalanceSettings,
 ) -> list[MeterAssessment]:
     """Each customer meter's outcome after the state's days; `figures` are None where no estimate can be given."""
-    by_own_evidence = _stopped(past, state, settings) | _reversed(past, state, customers)
+    by_own_evidence = stopped(past, state, settings) | reversed_running(past, state, customers)
     start_us = int(past.timeline.instants_us[0])
     end_us = int(past.timeline.instants_us[past.edges[state.days]])
     if figures is not None and figures.days < state.days:
@@ -243,41 +242,3 @@ def _doubt(
         text = "the meter registered hardly anything in the last day: whether it still runs can't be told from that"
         return Reason("little_recent_use", text, data)
     return None
-
-
-def _stopped(past: History, state: ZoneState, settings: BalanceSettings) -> dict[int, Reason]:
-    """The meters whose silence at the end is no absence: their usual load is missing from the zone's sum."""
-    if not past.silences:
-        return {}
-    share, covariance = level(past, state, "silent")
-    end = past.edges[state.days]
-    out = {}
-    for silence, value, variance in zip(past.silences, share, np.diag(covariance), strict=True):
-        silent_h = (end - silence.first) * past.timeline.hours
-        if silent_h < LEAST_H or end > silence.last:
-            continue  # a history may reach beyond the day that is judged
-        sd = float(np.sqrt(variance))
-        if value - _CERTAIN * sd > settings.stopped_share_min:
-            since = int(past.timeline.instants_us[silence.first])
-            text = "the meter stands still while its usual load goes on: it is missing from the zone's sum"
-            data = {
-                "missing_share": float(value),
-                "std": sd,
-                "since_us": since,
-                "silent_h": silent_h,
-            }
-            out[silence.meter] = Reason("stopped", text, data)
-    return out
-
-
-def _reversed(past: History, state: ZoneState, customers: Sequence[MemberSeries]) -> dict[int, Reason]:
-    """The meters whose register ran backward over the last day, by at least half of what is usual for them."""
-    x = past.timeline.customers[: past.edges[state.days]]
-    last = x[past.edges[state.days - 1] :].sum(axis=0)
-    usual = np.abs(x).sum(axis=0) / state.days
-    out = {}
-    for i, member in enumerate(customers):
-        if member.sign > 0 and last[i] < -max(_REVERSED_SHARE * usual[i], 3 * member.resolution):
-            data = {"quantity": float(last[i]), "usual": float(usual[i])}
-            out[i] = Reason("reversed_running", "the register ran backward over the last day", data)
-    return out

@@ -71,7 +71,7 @@ class ZoneWalk:
         known = self._last[1]
         while known.past.days < days and known.state is not None:
             past = self._known(known.past, known.past.days + 1)
-            known = Known(past, advance(past, known.state, self._changing))
+            known = Known(*advance(past, known.state, self._changing))
         self._last = (epoch, known)
         return known
 
@@ -81,7 +81,7 @@ class ZoneWalk:
         if isinstance(base, tuple):
             return base
         past = self._known(base, epoch)
-        return Known(past, begin(past, self._changing))
+        return Known(*begin(past, self._changing))
 
     def _known(self, past: History, days: int) -> History:
         end_us = self.start_us + days * DAY_US
@@ -116,6 +116,7 @@ def change_beliefs(settings: BalanceSettings, meters: int) -> ChangeBeliefs:
         settings.initial_fault_share,
         settings.change_rate_per_year / 365.25,
         max(10, meters // settings.meters_per_change),
+        settings.stopped_share_min,
     )
 
 

@@ -46,10 +46,10 @@ def walked(made: Made, days: int) -> tuple[History, ZoneState]:
     """From the last epoch on, day by day."""
     customers, past = make_zone(made).members[:-1], past_of(made)
     known = known_after(past, EPOCHS.last(days), customers)
-    state = begin(known, CHANGING)
+    known, state = begin(known, CHANGING)
     while state.days < days:
         known = known_after(known, state.days + 1, customers)
-        state = advance(known, state, CHANGING)
+        known, state = advance(known, state, CHANGING)
     return known, state
 
 
