@@ -158,9 +158,11 @@ class ChangeSearch:
 
     def _odds(self, found: Scan) -> Floats:
         """Logarithm of each change's odds against none, (K, 2, S, N)."""
-        odds: Floats = (
-            found.log_factors() + _log_prior(found.days, self._beliefs)[:, :, None, None] - np.log(len(SCALES))
-        )
+        prior = _log_prior(found.days, self._beliefs)[:, :, None, None] - np.log(len(SCALES))
+        odds: Floats = found.log_factors() + prior
+        flat = odds.reshape(-1, odds.shape[-1])
+        too_much = np.take_along_axis(found.excess().reshape(flat.shape), np.argmax(flat, axis=0)[None], axis=0)[0]
+        odds -= too_much
         return odds
 
     @staticmethod

@@ -5,10 +5,16 @@ drift (f = days since k over 30). With the residual r and the posterior covarian
 z of all days on has q = zᵀV⁻¹z − uᵀC·u, u = AᵀV⁻¹z, and b = zᵀV⁻¹r; with δ ~ N(0, s²) the Bayes factor of the change
 is (1 + q·s²)^(−½)·exp(½·b²·s²/(1 + q·s²)), and δ's posterior N(b·s²/(1 + q·s²), s²/(1 + q·s²)) (Kass and Raftery, JASA
 90 (1995) 773). The scan costs one product a candidate day. How large changes are is not known: several s are averaged.
+
+On some days something else happens: a load that is no meter's, of no normal course, that happens to go up and down with
+one meter's. If one day in e^c is such a day, no single day can speak for a change by more than c beyond what the others
+say (Box and Tiao, Biometrika 55 (1968) 119): the logarithm of the factor is cut to that without its best day, plus the
+c of that day (`DayBlock.most`). All changes of a meter are cut alike, by what the most probable one is too much: the
+cut tells whether it has changed, not when.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -41,7 +47,8 @@ class Scan:
     """Every change, held against the model without it: K candidate days, 2 kinds, N meters; arrays (K, 2, N).
 
     `information` is q, `score` b, both in units of the noise; `shadow` is how much of the change's coefficient the
-    model's own constant error takes up, (C·u)_i; `course` (K, 2): f at the end of the last day.
+    model's own constant error takes up, (C·u)_i; `course` (K, 2): f at the end of the last day. `information_rest` and
+    `score_rest` are those without the day that speaks loudest for the change, `most` what that may add.
     """
 
     days: tuple[int, ...]
@@ -49,13 +56,25 @@ class Scan:
     score: Floats
     shadow: Floats
     course: Floats
+    information_rest: Floats
+    score_rest: Floats
+    most: Floats
 
     def log_factors(self) -> Floats:
         """Logarithm of the Bayes factor of each change and scale, (K, 2, S, N)."""
-        squares = np.array(SCALES)[:, None] ** 2
-        gain = self.information[:, :, None, :] * squares
-        out: Floats = 0.5 * (self.score[:, :, None, :] ** 2 * squares / (1 + gain) - np.log1p(gain))
-        return out
+        return _log_factors(self.information, self.score)
+
+    def excess(self) -> Floats:
+        """What is too much of each of them, for its loudest day says more than one day may, (K, 2, S, N)."""
+        most = _log_factors(self.information_rest, self.score_rest) + self.most[:, :, None, :]
+        return np.maximum(self.log_factors() - most, 0.0)
+
+
+def _log_factors(information: Floats, score: Floats) -> Floats:
+    squares = np.array(SCALES)[:, None] ** 2
+    gain = information[:, :, None, :] * squares
+    out: Floats = 0.5 * (score[:, :, None, :] ** 2 * squares / (1 + gain) - np.log1p(gain))
+    return out
 
 
 def course(kind: int, days_since: Floats) -> Floats:
@@ -73,7 +92,7 @@ def with_changes(blocks: Sequence[DayBlock], changes: Sequence[Change]) -> list[
         extra = [course(c.kind, np.array(place - c.day + 0.5)) * block.design[:, c.meter] for c in changes]
         design = np.column_stack([block.design, *extra])
         bias = [course(c.kind, np.array(place - c.day + 0.5)) * block.bias[c.meter] for c in changes]
-        out.append(DayBlock(block.day, design, block.target, np.concatenate([block.bias, bias]), block.log_det))
+        out.append(replace(block, design=design, bias=np.concatenate([block.bias, bias])))
     return out
 
 
@@ -101,11 +120,13 @@ def scan(blocks: Sequence[DayBlock], posterior: Posterior, days: Sequence[int], 
     step, ramp = np.zeros((p, n)), np.zeros((p, n))
     zz, zy = np.zeros((3, n)), np.zeros((2, n))  # of step, step with ramp, ramp; of step, ramp
     day_share = 1.0 / _DRIFT_DAYS
+    of_days = np.zeros((3, len(blocks), n))  # each day's own information and score, and what it may add
     for place in range(len(blocks) - 1, min(days) - 1, -1):
         block = blocks[place]
         x = block.design[:, meters]
         gram, own = block.design.T @ x, np.einsum("ij,ij->j", x, x)
         moment = x.T @ block.target + block.bias[meters]
+        of_days[:, place] = own, moment - posterior.mean @ gram, np.full(n, block.most)
         # Begun a day earlier, f of the later days grows by one day; that of the day itself is half a day.
         ramp += (step + gram / 2) * day_share
         zz[2] += (2 * zz[1] + (zz[0] + own / 4) * day_share) * day_share
@@ -116,18 +137,38 @@ def scan(blocks: Sequence[DayBlock], posterior: Posterior, days: Sequence[int], 
         step += gram
         if place in wanted:
             kinds = ((step, zz[0], zy[0]), (ramp, zz[2], zy[1]))
-            found[place] = [_weigh(u, z, y, posterior, meters) for u, z, y in kinds]
+            found[place] = [
+                _weigh(u, z, y, posterior, meters, _courses(kind, len(blocks) - place), of_days[:, place:])
+                for kind, (u, z, y) in zip(KINDS, kinds, strict=True)
+            ]
     order = tuple(sorted(found))
-    stacked = np.array([found[place] for place in order])  # (K, 2, 3, N)
+    stacked = np.array([found[place] for place in order])  # (K, 2, 6, N)
     ends = np.array([[float(course(kind, np.array(float(len(blocks) - place)))) for kind in KINDS] for place in order])
-    return Scan(order, stacked[:, :, 0], stacked[:, :, 1], stacked[:, :, 2], ends)
+    information, score, shadow, *rest = (stacked[:, :, i] for i in range(6))
+    return Scan(order, information, score, shadow, ends, *rest)
+
+
+def _courses(kind: int, days: int) -> Floats:
+    """f on each of the days after a change, (days,)."""
+    return course(kind, np.arange(days, dtype=np.float64) + 0.5)
 
 
 def _weigh(
-    u: Floats, zz: Floats, zy: Floats, posterior: Posterior, meters: NDArray[np.intp]
-) -> tuple[Floats, Floats, Floats]:
-    """q, b and (C·u)_i of one day and kind, in units of the noise."""
+    u: Floats,
+    zz: Floats,
+    zy: Floats,
+    posterior: Posterior,
+    meters: NDArray[np.intp],
+    courses: Floats,
+    of_days: Floats,
+) -> tuple[Floats, ...]:
+    """q, b and (C·u)_i of one day and kind, in units of the noise; q, b without the loudest day, and its most."""
     shadow = posterior.covariance @ u / posterior.scale
-    information = (zz - np.einsum("ij,ij->j", u, shadow)) / posterior.scale
+    information = np.maximum((zz - np.einsum("ij,ij->j", u, shadow)) / posterior.scale, 0.0)
     score = (zy - u.T @ posterior.mean) / posterior.scale
-    return np.maximum(information, 0.0), score, shadow[meters, np.arange(meters.size)]
+    parts = courses[:, None] * of_days[1] / posterior.scale  # of b, (days, N)
+    each = np.arange(meters.size)
+    loudest = np.argmax(parts * np.sign(score), axis=0)
+    own = courses[loudest] ** 2 * of_days[0, loudest, each] / posterior.scale
+    rest = np.maximum(information - own, 0.0), score - parts[loudest, each], of_days[2, loudest, each]
+    return information, score, shadow[meters, each], *rest

@@ -11,6 +11,9 @@ from verifier.balance.information import DayBlock, Posterior, Sums, day_sums, so
 from verifier.balance.noise import DayRows, NoiseShape, day_covariance, first_shape, fit_shape, scaled, tail_inflation
 from verifier.balance.types import Floats
 
+# What a day may add to the logarithm of a change's odds: on a day in a thousand a load that no meter shows goes up and
+# down with a meter's, on a day in a dozen where one is known to flow.
+_MOST, _MOST_UNMETERED = 7.0, 2.5
 _SHAPE_DAYS = 12  # whose residuals tell the noise's shape
 
 
@@ -25,7 +28,7 @@ def day_rows(past: History, day: int, level: float = 1.0) -> DayRows:
     ]
     # What a stopped meter does not show goes on about its usual course as it did before.
     unmetered = [
-        (max(one.first, first) - first, min(one.last, last) - first, factor * one.variance, factor * one.daily_variance)
+        (max(one.first, first) - first, min(one.last, last) - first, factor * one.variance, one.persistence)
         for one, factor in zip(past.silences, (level * share**2 for share in past.missing), strict=True)
         if factor > 0 and one.first < last and one.last > first
     ]
@@ -49,14 +52,15 @@ def day_block(past: History, day: int, shape: NoiseShape, guess: Floats | None =
     used = facts.used
     design, target = past.rows(day)
     if not used.any():
-        return DayBlock(day, design, target, np.zeros(past.terms.sd.size), 0.0)
+        return DayBlock(day, design, target, np.zeros(past.terms.sd.size), 0.0, _MOST)
     inflation = None
     if guess is not None:
         inflation = np.ones(used.size)
         sd = np.sqrt(np.diag(day_covariance(shape, facts)))
         inflation[used] = tail_inflation(target - design @ guess, sd)
     covariance = day_covariance(shape, facts, inflation)
-    return whiten(day, design, target, covariance, lambda inverse: _bias(past, day, inverse))
+    block = whiten(day, design, target, covariance, lambda inverse: _bias(past, day, inverse))
+    return replace(block, most=_MOST_UNMETERED if facts.unmetered else _MOST)
 
 
 def with_comparisons(past: History, blocks: Sequence[DayBlock], sums: Sums) -> tuple[Sequence[DayBlock], Sums]:

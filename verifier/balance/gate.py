@@ -19,6 +19,8 @@ _MONTH_DAYS = 30
 _RECENT_DAYS = 3
 _DISTURBING = ("zone_not_understood", "unmetered_load")
 _UNREST_SHARE = 0.5  # of the days since it began
+_UNLIKE = 3.0  # times the spread of healthy meters, beyond which one errs like no healthy one
+_FEW = 0.2  # of a zone's meters: were they more, what they have in common would be no error of theirs
 _FAR = 0.5  # a coefficient beyond tells a foreign or reversed meter, no error
 # Kinds of findings that the model itself accounts for, see `silence` and the changes.
 _MODELLED = ("stopped", "reversed_running")
@@ -158,18 +160,23 @@ def _shared_places(past: History) -> set[int]:
 def _loss(zone: ZoneFacts, past: History, state: ZoneState, customers: Sequence[MemberSeries]) -> tuple[float, float]:
     """Loss of the last month as a share of the references' sum [%], and how far errors alone may carry it (2 sd).
 
-    What meters show whose load does not flow through the reference, or that run in reverse, is left out or turned.
+    What meters show whose load does not flow through the reference, or that run in reverse, is left out or turned; of
+    the few that surely err far beyond their like, what they err is taken off: it is no loss.
     """
     rows = slice(past.edges[max(state.days - _MONTH_DAYS, 0)], past.edges[state.days])
     used = past.timeline.usable[rows]
     x = past.timeline.customers[rows][used].sum(axis=0)
-    now = coefficients(past, state.days - 1, state.changes, state.posterior)[past.terms.columns("meters")]
-    total = float(past.timeline.references[rows][used].sum())
+    meters = past.terms.columns("meters")
+    now = coefficients(past, state.days - 1, state.changes, state.posterior)[meters]
+    prior_sd = np.array([member.prior_sd_pct for member in customers]) / 100
+    surely = np.abs(now) - 2 * np.sqrt(np.diag(state.posterior.covariance)[meters]) > _UNLIKE * prior_sd
     far = np.abs(now) > _FAR
+    if surely.sum() <= _FEW * surely.size:
+        far |= surely
+    total = float(past.timeline.references[rows][used].sum())
     lost = total - float(x @ np.where(far, 1 + now, 1.0))
     share = np.where(far, 0.0, x) / max(float(np.abs(x).sum()), 1e-12)
-    spread = np.array([member.prior_sd_pct for member in customers]) * share
-    tolerance = 2 * float(np.sqrt(zone.reference_uncertainty_pct**2 + np.sum(spread**2)))
+    tolerance = 2 * float(np.sqrt(zone.reference_uncertainty_pct**2 + np.sum((100 * prior_sd * share) ** 2)))
     return (100 * lost / total if total else 0.0), tolerance
 
 

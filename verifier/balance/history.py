@@ -22,8 +22,8 @@ class History:
 
     `timeline` as it was known after `days` days; `whole` with what came later. `load`: the mean load [base unit an
     interval], `shares` (N,) of the customers in it. `edges` (D + 1,): the first interval of each day. `silences` are
-    those of the columns `silent`, `missing` the shares of their usual load that surely goes on (0: none), `compared`
-    the direct comparisons: day, meter's column, coefficient d and its std.
+    those of the columns `silent`, `missing` the shares of their usual load that go on, `compared` the direct
+    comparisons: day, meter's column, coefficient d and its std.
     """
 
     whole: Timeline
@@ -117,7 +117,7 @@ def known_after(
     ]
     silences = (*past.silences, *new)
     compared = tuple(_compared(customers, comparisons, silences, line, days))
-    missing = (*past.missing, *(0.0 for _ in new))
+    missing = (*past.missing, *(1.0 for _ in new))  # until it is told what they are
     out = replace(past, timeline=line, days=days, silences=silences, missing=missing, compared=compared)
     return replace(out, terms=_with_silent(past.terms, new)) if new else out
 

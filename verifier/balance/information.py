@@ -16,6 +16,7 @@ class DayBlock:
     """A day's used rows, whitened by its covariance V = L·Lᵀ: `design` L⁻¹A (U, p), `target` L⁻¹y (U,).
 
     `bias` (p,): by how much quantisation lowers the columns' moments, see `days.day_block`. `log_det` is ln |V|.
+    `most`: what the day may add at most to the logarithm of a change's odds, see `changes`.
     """
 
     day: int
@@ -23,6 +24,7 @@ class DayBlock:
     target: Floats
     bias: Floats
     log_det: float
+    most: float = np.inf
 
 
 @dataclass(frozen=True)

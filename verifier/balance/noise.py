@@ -44,7 +44,7 @@ class DayRows:
 
     `relative_load` (T,): load against the zone's mean. `instant_variance` (T + 1,): of the sum of all registers.
     `gaps`: with places counted from the day's first interval. `unmetered`: loads of known spread that no meter shows,
-    as intervals [first, last) with the variance of each and that of the whole day.
+    as intervals [first, last) with the variance of each and the correlation of successive ones.
     """
 
     used: NDArray[np.bool_]
@@ -71,9 +71,8 @@ def day_covariance(shape: NoiseShape, day: DayRows, inflation: Floats | None = N
         part = slice(max(gap.first, 0), min(gap.last, size))
         covariance[part, part] -= gap.variance / (gap.last - gap.first)
         np.einsum("ii->i", covariance)[part] += gap.variance
-    for first, last, variance, daily in day.unmetered:
-        covariance[first:last, first:last] += daily
-        np.einsum("ii->i", covariance)[first:last] += variance - daily
+    for first, last, variance, persistence in day.unmetered:
+        covariance[first:last, first:last] += scipy.linalg.toeplitz(variance * persistence ** np.arange(last - first))
     if shape.red > 0:
         covariance += scipy.linalg.toeplitz(shape.red * shape.persistence ** np.arange(size))
     covariance += shape.daily

@@ -18,13 +18,14 @@ from verifier.balance.history import History
 from verifier.balance.hyper import likeliest_sd
 from verifier.balance.information import DayBlock, Posterior, Sums, day_sums, sums_of
 from verifier.balance.noise import NoiseShape
-from verifier.balance.silence import is_missing
+from verifier.balance.silence import CERTAIN
 from verifier.balance.types import Floats
 
 _ROUNDS = 2  # of calibration and search at an epoch
 _CALMING = 3  # searches, each with the noise of those days raised that the one before left unexplained
 _UNREST_LEAST = 1.6  # of a day's residuals, beyond which its noise is taken for greater than usual
 _UNREST_SAME = 0.3  # difference of logarithms
+_MISSING_SAME = 0.3  # difference of shares
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def begin(past: History, beliefs: ChangeBeliefs) -> tuple[History, ZoneState]:
     days = past.days
     unrests = np.ones(days)
     first_terms = past.terms
+    past = replace(past, missing=(1.0,) * len(past.silences))  # until it is told what they are
     for _ in range(_ROUNDS):
         shape, posterior, sums = calibrate(past, changes, shape)
         past = believing(past, likeliest_sd(first_terms, sums, [change.sd for change in changes]))
@@ -106,7 +108,8 @@ def advance(past: History, state: ZoneState, beliefs: ChangeBeliefs) -> tuple[Hi
         state = _remade(past, _widened(state, terms.sd.size - size), first)
     found = _taken_in(past, state, beliefs)
     missing = _missing(past, state.days, found.changes, found.posterior, beliefs)
-    altered = [one.first for one, a, b in zip(past.silences, past.missing, missing, strict=True) if (a > 0) != (b > 0)]
+    told = zip(past.silences, past.missing, missing, strict=True)
+    altered = [one.first for one, before, now in told if abs(before - now) > _MISSING_SAME]
     if altered:
         past = replace(past, missing=missing)
         posterior = replace(state.posterior, mean=found.posterior.mean, covariance=found.posterior.covariance)
@@ -133,12 +136,12 @@ def _taken_in(past: History, state: ZoneState, beliefs: ChangeBeliefs) -> ZoneSt
 def _missing(
     past: History, days: int, changes: Sequence[Change], posterior: Posterior, beliefs: ChangeBeliefs
 ) -> tuple[float, ...]:
-    """The shares of silent meters' usual load that surely went on, 0 where that is not sure."""
+    """The shares of silent meters' usual load that went on, 0 where surely no more than a small one did."""
     part = past.terms.columns("silent")
     shares = coefficients(past, days - 1, changes, posterior)[part]
     sds = np.sqrt(np.diag(posterior.covariance)[part])
     return tuple(
-        min(float(share), 1.0) if is_missing(float(share), float(sd), beliefs.stopped_share) else 0.0
+        float(np.clip(share, 0.0, 1.0)) if share + CERTAIN * sd > beliefs.stopped_share else 0.0
         for share, sd in zip(shares, sds, strict=True)
     )
 

@@ -13,7 +13,7 @@ from verifier.balance.types import Floats, Instants
 from verifier.balance.usual import time_of_day, usual_course
 
 LEAST_H = 20  # of a silence that is looked at
-_CERTAIN = 1.645  # of a normal: 95 % on one side
+CERTAIN = 1.645  # of a normal: 95 % on one side
 _LEAST_US = LEAST_H * 3_600_000_000
 _LEAST_KNOWN = 2 * _LEAST_US  # of the meter's course before
 
@@ -23,7 +23,7 @@ class Silence:
     """A long silence of the meter in column `meter`: intervals [first, last), and its usual course, (T,).
 
     `variance` [base unit²]: that of what it registered in an interval before, about the usual course;
-    `daily_variance` the part of it in which whole days differed.
+    `persistence` the correlation of those of successive intervals.
     """
 
     meter: int
@@ -31,12 +31,12 @@ class Silence:
     last: int
     course: Floats
     variance: float
-    daily_variance: float
+    persistence: float
 
 
 def is_missing(share: float, sd: float, least: float) -> bool:
     """Whether more than the share `least` of a silent meter's usual load is surely missing from the zone's sum."""
-    return share - _CERTAIN * sd > least
+    return share - CERTAIN * sd > least
 
 
 def long_silences(x: Floats, instants_us: Instants, until: int) -> list[Silence]:
@@ -58,17 +58,17 @@ def long_silences(x: Floats, instants_us: Instants, until: int) -> list[Silence]
             usual = usual_course(x[:first, i], slot[:first], slots)
             course[first:last] = usual[slot[first:last]]
             if abs(course.sum()) > 0:
-                spread = _spread(x[:first, i] - usual[slot[:first]], slots)
+                spread = _spread(x[:first, i] - usual[slot[:first]])
                 out.append(Silence(i, first, last, course, *spread))
     return out
 
 
-def _spread(deviation: Floats, slots: int) -> tuple[float, float]:
-    """Variance of an interval's deviation from the usual course, and of whole days' beyond what chance makes of it."""
+def _spread(deviation: Floats) -> tuple[float, float]:
+    """Variance of an interval's deviation from the usual course, and its correlation with the next one's."""
     variance = float(np.mean(deviation**2))
-    days = deviation.size // slots
-    daily = deviation[: days * slots].reshape(days, slots).mean(axis=1)
-    return variance, max(float(np.mean(daily**2)) - variance / slots, 0.0) if days else 0.0
+    if variance <= 0:
+        return 0.0, 0.0
+    return variance, float(np.clip(np.mean(deviation[1:] * deviation[:-1]) / variance, 0.0, 0.99))
 
 
 def _goes_on_to(x: Floats, place: int) -> int:

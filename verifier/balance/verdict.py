@@ -19,6 +19,7 @@ _CERTAIN = 1.645  # of a normal: 95 % on one side
 _LOWEST_RATIO = 0.05  # true quantity over indicated; at 0 the meter's load would not exist
 _FOREIGN_RATIO = 0.2
 _REMAINDER = 0.4
+_SETTLED_DAYS = 10  # that a change must last beside a load that no meter shows
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,9 @@ def _outcome(
     figures = {"error_pct": one.error_pct, "std_pct": one.std_pct, "mpe_pct": member.mpe_pct}
     shown = f"{one.error_pct:+.2f} % ± {2 * one.std_pct:.2f} % (k = 2) against ±{member.mpe_pct:g} %"
     if max(one.below, one.above) > settings.alarm_probability:
-        return Outcome.NONCONFORMING, (Reason("outside_limits", f"the error lies beyond its limit: {shown}", figures),)
+        beyond = Reason("outside_limits", f"the error lies beyond its limit: {shown}", figures)
+        unsettled = _unsettled(past, state, i)
+        return (Outcome.INCONCLUSIVE, (unsettled,)) if unsettled else (Outcome.NONCONFORMING, (beyond,))
     if one.below + one.above >= settings.clear_probability:
         wide = one.below > settings.clear_probability / 2 and one.above > settings.clear_probability / 2
         code = "uncertainty_too_large" if wide else "straddles_limit"
@@ -223,6 +226,22 @@ def _outcome(
     if doubt is not None:
         return Outcome.INCONCLUSIVE, (doubt,)
     return Outcome.CONFORMING, (Reason("within_limits", f"the error lies within its limits: {shown}", figures),)
+
+
+def _unsettled(past: History, state: ZoneState, i: int) -> Reason | None:
+    """Why a meter's change is not told yet: a stopped meter's load may go up and down with this one's for some days."""
+    changed = state.averaged[i].change_day
+    place = past.edges[state.days] - 1
+    ongoing = zip(past.silences, past.missing, strict=True)
+    since = [one.first for one, share in ongoing if share > 0 and one.meter != i and one.first <= place < one.last]
+    if changed is None or not since or past.edges[changed + 1] <= min(since):
+        return None
+    age = state.days - changed
+    if age >= _SETTLED_DAYS:
+        return None
+    data = {"days": age, "needed": _SETTLED_DAYS, "unmetered_since_us": int(past.timeline.instants_us[min(since)])}
+    text = "the meter seems to have changed while another's load is not registered: it is told when it lasts"
+    return Reason("change_not_settled", text, data)
 
 
 def _doubt(

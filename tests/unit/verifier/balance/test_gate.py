@@ -104,3 +104,12 @@ def test_faults_that_the_model_accounts_for_do_not_shut_the_gate() -> None:
     assert reason.data["meter_id"] == REFERENCE
     (reason,) = member_faults([customer, reference], {0: ("register_jump",)})
     assert reason.code == "member_at_fault"
+
+
+def test_a_large_meter_far_beyond_its_limit_does_not_refuse_its_own_zone() -> None:
+    """It shows more than flowed: the raw loss is negative, what it errs taken off it is the line losses."""
+    zone = make_zone(Made(60, errors_pct={3: 10}, days=14))
+    (day,) = days_of(zone.members, [14])
+    assert "zone_refused" not in codes(day.report)
+    assert by_meter(day)[3].outcome is Outcome.NONCONFORMING
+    assert day.report.loss_pct == pytest.approx(1.5, abs=0.5)
