@@ -19,6 +19,7 @@ _NAMES: Final = {
     "constant": "constant losses",
     "rhythm": "daily course of the losses",
     "quadratic": "losses with the square of the load",
+    "unbalance": "losses in the neutral, by unbalanced phases",
     "own_quadratic": "losses beside the zone inside",
     "places": "places in the network",
     "network": "losses by the network's resistances",

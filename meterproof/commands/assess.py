@@ -40,7 +40,8 @@ def assess(
     output: Annotated[Path, typer.Option("--out", "-o", help="Where to write, a row a meter: .csv or .parquet.")],
     zones: Annotated[Path | None, typer.Option("--zones", help="zone, medium, parent, interval_s, ...")] = None,
     side: Annotated[
-        Path | None, typer.Option("--side", help="Folder with a folder a zone: resistance_ohm.npy, conditions.csv.")
+        Path | None,
+        typer.Option("--side", help="Folder with a folder a zone: resistance_ohm.npy, network.csv, conditions.csv."),
     ] = None,
     site_tests: Annotated[
         Path | None, typer.Option("--site-tests", help="meter, tested_at, error_pct, std_pct.")

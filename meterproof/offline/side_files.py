@@ -18,6 +18,8 @@ from verifier.evidence import customers_in_order
 
 RESISTANCE: Final = "resistance_ohm.npy"
 CONDITIONS: Final = "conditions.csv"
+NETWORK: Final = "network.csv"
+_NEUTRAL: Final = {"neutral_ratio": (0.0, 10.0)}  # a quarter of the section is the least that anyone lays
 _TOLERANCE: Final = 1e-6  # of the largest value: what a matrix written in float32 may lack of symmetry
 # The columns of each medium with the least and the largest value of this world.
 _RANGES: Final[dict[Medium, dict[str, tuple[float, float]]]] = {
@@ -28,7 +30,10 @@ _RANGES: Final[dict[Medium, dict[str, tuple[float, float]]]] = {
 
 
 def read_side(folder: Path, registry: FileRegistry, time_zone: str) -> dict[int, SideInformation]:
-    """By zone_id what the folder holds of the registry's zones: `<zone>/resistance_ohm.npy`, `<zone>/conditions.csv`.
+    """By zone_id what the folder holds of the registry's zones, files in `<zone>/`.
+
+    `resistance_ohm.npy`, of phase conductors, and beside it `network.csv` with the neutral's resistance over theirs;
+    `conditions.csv`.
 
     Raises InvalidInputError naming file, place, value and remedy; also if nothing in the folder belongs to any zone.
     """
@@ -37,11 +42,14 @@ def read_side(folder: Path, registry: FileRegistry, time_zone: str) -> dict[int,
     found = {}
     for zone in registry.zones:
         resistance, conditions = folder / zone.code / RESISTANCE, folder / zone.code / CONDITIONS
+        network = folder / zone.code / NETWORK
         matrix = _read_resistance(resistance, zone) if resistance.exists() else None
-        if conditions.exists():
-            found[zone.zone_id] = _read_conditions(conditions, zone, matrix, time_zone)
+        if network.exists():
+            found[zone.zone_id] = SideInformation(matrix, neutral_ratio=_read_neutral(network, zone, matrix))
         elif matrix is not None:
-            found[zone.zone_id] = SideInformation(resistance_ohm=matrix)
+            found[zone.zone_id] = SideInformation(matrix)
+        if conditions.exists():
+            found[zone.zone_id] = _read_conditions(conditions, zone, time_zone)
     if not found:
         example = folder / registry.zones[0].code / RESISTANCE if registry.zones else folder
         raise InvalidInputError(f"--side {folder}: holds nothing for any of the zones; expected such as {example}")
@@ -91,9 +99,22 @@ def _refuse_impossible(path: Path, matrix: NDArray[np.float64]) -> None:
         )
 
 
-def _read_conditions(
-    path: Path, zone: Zone, resistance_ohm: NDArray[np.float64] | None, time_zone: str
-) -> SideInformation:
+def _read_neutral(path: Path, zone: Zone, matrix: NDArray[np.float64] | None) -> float:
+    if matrix is None:
+        raise InvalidInputError(
+            f"{path}: zone {zone.code} has no {RESISTANCE}, of which it tells the neutral; give both or neither"
+        )
+    table = read_table(path)
+    check_columns(table, tuple(_NEUTRAL), tuple(_NEUTRAL))
+    problems = Problems(str(path), REFUSED)
+    values = _numbers(table, _NEUTRAL, problems)["neutral_ratio"]
+    problems.refuse_if_any()
+    if values.size != 1:
+        raise InvalidInputError(f"{path}: holds {values.size} rows; expected one, the ratio of the whole zone")
+    return float(values[0])
+
+
+def _read_conditions(path: Path, zone: Zone, time_zone: str) -> SideInformation:
     ranges = _RANGES[Medium(zone.medium)]
     if not ranges:
         raise InvalidInputError(f"{path}: zone {zone.code} is one of {zone.medium}; conditions are for water and gas")
@@ -109,7 +130,9 @@ def _read_conditions(
     problems.refuse_if_any()
     if not table.rows:
         raise InvalidInputError(f"{path}: holds no row; leave the file out, or give the conditions")
-    return SideInformation(resistance_ohm, times, **values)
+    return SideInformation(
+        None, times, values.get("pressure_m"), values.get("temperature_degc"), values.get("atmospheric_hpa")
+    )
 
 
 def _numbers(

@@ -11,13 +11,16 @@ to first order in small quantities. The columns of each group:
   read the share c of an interval too late shows x_it + c·(x_i,t+1 − x_it), too early the same with t − 1.
   `reference_clock`: the same of S_t.
 - `gains`: the constant errors of the reference meters.
-- `constant`: losses that always flow; `rhythm`: their daily course; `quadratic`: with the square of the load.
-- `places`: what a customer causes in line losses beyond the mean, by its unknown place in the network: x_it·S_t.
+- `constant`: losses that always flow; `rhythm`: their daily course; `quadratic`: with the square of the load, of each
+  phase where phases are known; `unbalance`: then with the square of what the neutral carries.
+- `places`: what a customer causes in line losses beyond the mean, by its unknown place in the network: x_it·S_t, S_t
+  on its own phase where that is known.
 - `low_flow` (water): what a meter registers at low flow, beyond its mean share.
 - `pressure`, `temperature`, `exposures` (gas): volumes at the customers' conditions against base conditions.
 - `silent` (added by `history`): the usual course of meters that have fallen silent, 1 if they stopped.
 - `network` and `network_places`: with the resistance r_ij of the path that two customers share the line losses are
-  Σ_ij r_ij·x_it·x_jt/U², and a customer's part x_it·Σ_j r_ij·x_jt/U² is known up to the resistances' errors.
+  Σ_ij r_ij·x_it·x_jt/U², and a customer's part x_it·Σ_j r_ij·x_jt/U² is known up to the resistances' errors; phases and
+  the neutral as in `network.path_losses`.
 
 Losses are built from the customers and the conditions, never from the reference's reading: that contains the noise
 which is to be explained, and a regressor with it is biased.
@@ -31,7 +34,7 @@ import numpy as np
 from metrology.quantities import Medium
 from verifier.balance.conditions import conditions_at, pressure_shape, volume_correction
 from verifier.balance.information import Prior
-from verifier.balance.network import path_losses
+from verifier.balance.network import any_phase_known, met_in_neutral, met_on_phases, path_losses, phase_shares
 from verifier.balance.types import DAY_US, Floats, Instants, MemberSeries, SideInformation, ZoneFacts
 
 LOW_FLOW_M3PH = 0.06  # mean of an interval; worn domestic meters lose at 30 L/h several times what they do at 120 L/h
@@ -178,21 +181,25 @@ def _gains(sd: float, data: Intervals) -> _Parts:
 
 
 def _line_losses(customers: Sequence[MemberSeries], side: SideInformation, beliefs: Beliefs, data: Intervals) -> _Parts:
-    x, total = data.x, data.x.sum(axis=1)
+    x, phases = data.x, [member.phase for member in customers]
     if side.resistance_ohm is not None:
-        by_customer = path_losses(side.resistance_ohm, [member.phase for member in customers], x, data.hours)
+        by_customer = path_losses(side.resistance_ohm, phases, x, data.hours, side.neutral_ratio)
         spread = beliefs.resistance_pct / 100
         yield "network", by_customer.sum(axis=1)[:, None], 1.0, beliefs.network_share
         yield "network_places", 2 * by_customer, 0.0, spread
-        yield "quadratic", (total**2 / data.load)[:, None], 0.0, beliefs.quadratic_pct / 1000
+        yield "quadratic", (x.sum(axis=1) ** 2 / data.load)[:, None], 0.0, beliefs.quadratic_pct / 1000
         return
-    yield "quadratic", (total**2 / data.load)[:, None], 0.0, beliefs.quadratic_pct / 100
+    shares, sd = phase_shares(phases), beliefs.quadratic_pct / 100
+    met = met_on_phases(shares, x) / data.load
+    yield "quadratic", np.sum(x * met, axis=1)[:, None], 0.0, sd
+    if any_phase_known(phases):
+        yield "unbalance", np.sum(x * met_in_neutral(shares, x) / data.load, axis=1)[:, None], 0.0, sd
     inner = np.array([member.passes_on for member in customers], dtype=np.bool_)
     if inner.any():
-        own = x[:, ~inner].sum(axis=1)
-        yield "own_quadratic", (own**2 / data.load)[:, None], 0.0, beliefs.quadratic_pct / 100
+        own = np.where(inner, 0.0, x)
+        yield "own_quadratic", np.sum(own * met_on_phases(shares, own) / data.load, axis=1)[:, None], 0.0, sd
     if beliefs.places_share > 0:
-        yield "places", x * (total / data.load)[:, None], 0.0, beliefs.places_share * beliefs.quadratic_pct / 100
+        yield "places", x * met, 0.0, beliefs.places_share * sd
 
 
 def _conversion(side: SideInformation, data: Intervals) -> _Parts:

@@ -59,7 +59,9 @@ class MemberSeries:
 class SideInformation:
     """What is known of a zone beside its readings; each part may be missing.
 
-    `resistance_ohm` (N, N): resistance of the path that two customers share, in the order of the zone's customers.
+    `resistance_ohm` (N, N): resistance of the path that two customers share, of a phase conductor, in the order of the
+    zone's customers. `neutral_ratio`: the neutral's resistance over it; 1 for cores of equal section, as circuits of
+    one phase have them, and of three up to 16 mm² of copper, 25 mm² of aluminium (IEC 60364-5-52, 524.2).
     `conditions_us` (K,), ascending, with `pressure_m` (water), or `temperature_degc` and `atmospheric_hpa` (gas), (K,).
     """
 
@@ -68,6 +70,7 @@ class SideInformation:
     pressure_m: Floats | None = None
     temperature_degc: Floats | None = None
     atmospheric_hpa: Floats | None = None
+    neutral_ratio: float = 1.0
 
 
 @dataclass(frozen=True)

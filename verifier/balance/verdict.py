@@ -115,7 +115,7 @@ def _unplaced_losses_pct(past: History, state: ZoneState) -> float:
 
     Where a customer hangs in it decides how much of them its load causes; columns x_i·S tell that only roughly.
     """
-    names = ("quadratic", "own_quadratic", "places")
+    names = ("quadratic", "unbalance", "own_quadratic", "places")
     columns = np.concatenate([np.arange(past.terms.sd.size)[past.terms.columns(name)] for name in names])
     rows = slice(0, past.edges[state.days])
     sums = past.terms.design[rows][:, columns].sum(axis=0)

@@ -18,6 +18,10 @@ from meterproof.offline.times import parse_observed_at
 from metrology.errors import InvalidInputError
 from metrology.status import ReadingStatus
 from store.times import to_datetime
+from verifier.accepted import StepResults
+from verifier.offline import zone_files
+from verifier.settings import VerifierSettings
+from verifier.zone_members import member_series
 
 
 def rows_of(folder: Path, readings: list[dict[str, Any]], meters: list[dict[str, str]], **options: Any) -> np.ndarray:
@@ -145,6 +149,16 @@ def zone_of(folder: Path, medium: str) -> Path:
     return folder / "side" / "Z"
 
 
+def test_a_customers_phase_comes_to_the_balance_as_the_meters_file_states_it(tmp_path: Path) -> None:
+    phases = {"A": "1", "B": "3", "C": ""}
+    meters = [meter_row(name) | {"phase": phase} for name, phase in phases.items()]
+    write_csv(tmp_path / "meters.csv", meters)
+    write_csv(tmp_path / "readings.csv", [{"meter": "A", "observed_at": "2026-01-05T00:00:00Z", "register": 1}])
+    (zone,) = zone_files(read_files(tmp_path).registry, StepResults({}, ()), {}, ())
+    members = member_series(zone.zone, 0, 2**60, {}, VerifierSettings())
+    assert [member.phase for member in members] == [1, 3, 123]
+
+
 def test_a_networks_resistances_are_taken(tmp_path: Path) -> None:
     matrix = np.array([[0.2, 0.1], [0.1, 0.3]], dtype=np.float32)
     np.save(zone_of(tmp_path, "electricity") / "resistance_ohm.npy", matrix)
@@ -174,6 +188,42 @@ def test_a_matrix_that_is_no_networks_is_refused_by_place(tmp_path: Path, conten
     with pytest.raises(InvalidInputError, match=message) as raised:
         read_files(tmp_path, side=tmp_path / "side")
     assert str(path) in str(raised.value)
+
+
+def test_a_networks_neutral_is_as_large_as_its_phases_unless_told(tmp_path: Path) -> None:
+    folder = zone_of(tmp_path, "electricity")
+    np.save(folder / "resistance_ohm.npy", np.eye(2))
+    assert read_files(tmp_path, side=tmp_path / "side").side[0].neutral_ratio == 1.0
+    (folder / "network.csv").write_text("neutral_ratio\n2.0\n")
+    side = read_files(tmp_path, side=tmp_path / "side").side[0]
+    assert side.neutral_ratio == 2.0
+    assert side.resistance_ohm is not None
+    np.testing.assert_allclose(side.resistance_ohm, np.eye(2))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("neutral_ratio\n-1\n", "line 2, column neutral_ratio: '-1'; expected a number from 0 to 10"),
+        ("neutral_ratio\nhalf\n", "line 2, column neutral_ratio: 'half'; expected"),
+        ("neutral_ratio\n", "holds 0 rows; expected one"),
+        ("neutral_ratio\n1\n2\n", "holds 2 rows; expected one"),
+        ("neutral\n1\n", "column 'neutral_ratio' is missing"),
+    ],
+)
+def test_a_wrong_neutral_is_refused_by_place(tmp_path: Path, content: str, message: str) -> None:
+    folder = zone_of(tmp_path, "electricity")
+    np.save(folder / "resistance_ohm.npy", np.eye(2))
+    (folder / "network.csv").write_text(content)
+    with pytest.raises(InvalidInputError, match=f"(?s){message}") as raised:
+        read_files(tmp_path, side=tmp_path / "side")
+    assert str(folder / "network.csv") in str(raised.value)
+
+
+def test_a_neutral_without_resistances_is_refused(tmp_path: Path) -> None:
+    (zone_of(tmp_path, "electricity") / "network.csv").write_text("neutral_ratio\n1\n")
+    with pytest.raises(InvalidInputError, match=r"network.csv: zone Z has no resistance_ohm.npy"):
+        read_files(tmp_path, side=tmp_path / "side")
 
 
 def test_conditions_are_taken(tmp_path: Path) -> None:
