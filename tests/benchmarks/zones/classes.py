@@ -18,6 +18,8 @@ WATER = Injection(healthy_sd_pct=1.5, mpe_pct=4.0, resolution=0.001, reference_r
                   size_pct=(7.0, 20.0))  # fmt: skip
 GAS = Injection(healthy_sd_pct=1.0, mpe_pct=3.0, resolution=0.001, reference_resolution=0.01, clock_max_s=30.0,
                 size_pct=(4.5, 12.0))  # fmt: skip
+# Feeders whose homes hang on one phase each, more of them on the first: what the neutral loses is a good part of it.
+UNEVEN = GridPlan("rural2", 30, 0.01, topology_error=None, single_phase_share=1.0, phase_odds=(0.5, 0.3, 0.2))
 Maker = Callable[[int], ZoneCase]
 
 
@@ -63,6 +65,10 @@ CLASSES: dict[str, Maker] = dict([
     _grid("grid 20, long lines, changes", GridPlan("rural2", 20, 0.01, topology_error=0.1), CHANGES),
     _grid("grid 100, topology, changes", GridPlan("semiurb5", 100, topology_error=0.1), CHANGES),
     _grid("grid 100, long lines, no topology, changes", GridPlan("semiurb5", 100, 0.01, topology_error=None), CHANGES),
+    _grid("grid 30, uneven phases", UNEVEN, CLEAN),
+    _grid("grid 30, uneven phases untold", replace(UNEVEN, phases_told=False), CLEAN),
+    _grid("grid 30, uneven phases, topology", replace(UNEVEN, topology_error=0.1), CLEAN),
+    _grid("grid 30, uneven phases untold, topology", replace(UNEVEN, topology_error=0.1, phases_told=False), CLEAN),
     _water("water 40", WaterPlan(40), WATER),
     _water("water 40, changes", WaterPlan(40), replace(WATER, steps=2, drifts=1, stopped=1)),
     _water("water 40, burst", WaterPlan(40, bursts=1), replace(WATER, steps=1)),

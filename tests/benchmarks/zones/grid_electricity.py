@@ -23,7 +23,8 @@ class GridPlan:
     """A grid with its customers: `loss_share` of the load is reached by scaling all lines (None: as SimBench has them).
 
     `topology_error` is the relative standard deviation of each line's resistance as the utility knows it (None: it
-    knows none); single-phase customers are drawn evenly onto the phases.
+    knows none); single-phase customers are drawn onto the phases, evenly or with `phase_odds`. Where they are not told
+    (`phases_told`), all stand as 123, as in a registry without that column.
     """
 
     grid: str
@@ -31,6 +32,8 @@ class GridPlan:
     loss_share: float | None = None
     topology_error: float | None = 0.0
     single_phase_share: float = 0.8
+    phase_odds: tuple[float, float, float] | None = None
+    phases_told: bool = True
     fixed_w_per_customer: float = 1.0  # the meters' own consumption
 
 
@@ -44,19 +47,26 @@ def grid_zone(
     use, others = homes[:count], homes[count:]
     unmetered = without_meter(others, injection, days, rng)
     nodes = _nodes(grid, count + len(unmetered), rng)
-    phases = [str(rng.integers(1, 4)) if rng.random() < plan.single_phase_share else "123" for _ in nodes]
+    phases = [_phase(plan, rng) for _ in nodes]
     loads = [*use, *(course for _, course in unmetered)]
     q_per_p = np.tan(np.arccos(rng.uniform(0.93, 0.995, len(loads))))
     common = grid.common_path_ohm(nodes)
     losses, scale = _losses(common, phases, loads, q_per_p, plan, days)
     side = _side(grid, nodes[:count], scale, plan, injection.foreign, rng)
     foreign = others[injection.thefts + injection.unlisted :]
+    told = phases[:count] if plan.phases_told else ["123"] * count
     flows = Flows(
-        use, losses, unmetered, foreign, phases=phases[:count], side=side,
+        use, losses, unmetered, foreign, phases=told, side=side,
         made_of=f"{made_of} on SimBench {plan.grid}",
     )  # fmt: skip
     zone = ZonePlan(zone_name(zone_class, seed), zone_class, Medium.ELECTRICITY, interval_s, days, injection)
     return metered(zone, flows, draw_errors(count, injection, days, rng), rng)
+
+
+def _phase(plan: GridPlan, rng: np.random.Generator) -> str:
+    if rng.random() >= plan.single_phase_share:
+        return "123"
+    return str(1 + int(rng.choice(3, p=plan.phase_odds)))
 
 
 def _nodes(grid: RadialGrid, count: int, rng: np.random.Generator):
