@@ -8,6 +8,7 @@ import numpy as np
 from verifier.balance.changes import Change, course, with_changes
 from verifier.balance.history import History
 from verifier.balance.information import DayBlock, Posterior, Sums, day_sums, solve, sums_of, whiten
+from verifier.balance.network import met_in_neutral, met_on_phases
 from verifier.balance.noise import DayRows, NoiseShape, day_covariance, first_shape, fit_shape, scaled, tail_inflation
 from verifier.balance.types import Floats
 
@@ -91,11 +92,12 @@ def _bias(past: History, day: int, inverse: Floats) -> Floats:
     It is an error in the variables: the registers' deviations η stand in the columns as Dη, D the difference of
     successive instants, and with the opposite sign in the balance. The moment of x_i is too small by tr(V⁻¹DDᵀ)·var η_i
     (Fuller, Measurement Error Models, 1987, section 2.2), that of another column f by Σ_i ∂f/∂x_i times the same: 2·S/S̄
-    for S²/S̄; for x_i·S/S̄ by S/S̄ of its own register and x_i/S̄ of every one; taken at the mean load. Were products
-    left out, what is given back for x_i would be too much, for they hang together with it.
+    for S²/S̄; for x_i·S/S̄ by S/S̄ of its own register and x_i/S̄ of every one; taken at the mean load, S being what each
+    customer meets on its phases, or in the neutral. Were products left out, what is given back for x_i would be too
+    much, for they hang together with it.
     """
     variance = past.timeline.resolution_variance[day]
-    part = past.shares
+    part, shares = past.shares, past.terms.shares
     diagonal, first, second = (float(np.trace(inverse, offset=k)) for k in (0, 1, 2))
     same = 2 * diagonal - 2 * first
     shifted = 2 * first - diagonal - second - same
@@ -105,8 +107,9 @@ def _bias(past: History, day: int, inverse: Floats) -> Floats:
         "clocks": shifted * np.tile(variance, 2),
         "reference_clock": shifted * variance.sum(),
         "gains": same * total,
-        "quadratic": 2 * same * variance.sum(),
-        "places": same * (variance + part * variance.sum()),
+        "quadratic": 2 * same * (variance @ met_on_phases(shares, part)),
+        "unbalance": 2 * same * (variance @ met_in_neutral(shares, part)),
+        "places": same * (variance * met_on_phases(shares, part) + part * met_on_phases(shares, variance)),
     }
     out = np.zeros(past.terms.sd.size)
     for group in past.terms.groups:

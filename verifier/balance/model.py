@@ -73,7 +73,7 @@ class Group:
 class Terms:
     """The columns of the model over some intervals: `design` (T, p), and prior `mean`, `sd`, both (p,).
 
-    `common_sd`: spread of the mean that the meters' errors share.
+    `common_sd`: spread of the mean that the meters' errors share. `shares` (N, 3): of customers' loads on the phases.
     """
 
     design: Floats
@@ -81,6 +81,7 @@ class Terms:
     sd: Floats
     groups: tuple[Group, ...]
     common_sd: float
+    shares: Floats
 
     @property
     def prior(self) -> Prior:
@@ -128,7 +129,8 @@ def terms(
     groups = tuple(Group(name, int(edges[i]), int(edges[i + 1])) for i, name in enumerate(names))
     # A standard deviation of zero (a reference said to be perfect) would divide by zero; 1e-7 is as good.
     sd = np.maximum(np.concatenate(sds), 1e-7)
-    return Terms(np.hstack(blocks), np.concatenate(means), sd, groups, beliefs.common_pct / 100)
+    shares = phase_shares([member.phase for member in customers])
+    return Terms(np.hstack(blocks), np.concatenate(means), sd, groups, beliefs.common_pct / 100, shares)
 
 
 _Parts = Iterator[tuple[str, Floats, "Floats | float", "Floats | float"]]
