@@ -13,6 +13,7 @@ from store.times import to_datetime
 from verifier.balance.types import Comparison, MemberSeries, MeterAssessment
 from verifier.explanation import Explanation
 from verifier.limits import running_limit
+from verifier.pair_comparison import FoundComparison
 from verifier.settings import VerifierSettings
 
 
@@ -26,6 +27,7 @@ def explanation_data(
     settings: VerifierSettings,
     comparisons: Sequence[Comparison] = (),
     findings: Iterable[FindingDraft] = (),
+    tried: Sequence[FoundComparison] = (),
 ) -> dict[str, Any]:
     """Enough to make the estimate again: everything that went into it, by name and with units."""
     references = [serials.get(member.meter_id, "") for member in members if member.is_reference]
@@ -51,6 +53,7 @@ def explanation_data(
         },
         "reasons": [asdict(reason) for reason in one.reasons],
         "comparisons": [_comparison(one) for one in comparisons if one.meter_id == meter.meter_id],
+        "comparisons_tried": [_tried(one) for one in tried if one.meter_id == meter.meter_id],
         "register_findings": [_finding(draft) for draft in findings if draft.meter_id == meter.meter_id],
     }
     if told is not None:
@@ -132,8 +135,19 @@ def print_explanation(data: Mapping[str, Any]) -> None:
     ]
     for line in lines:
         out.print(line, markup=False)
+    _print_tried(data["comparisons_tried"])
     if "balance" in data:
         _print_balance(data)
+
+
+def _print_tried(tried: Sequence[Mapping[str, Any]]) -> None:
+    for one in tried:
+        for reason in one["reasons"]:
+            text = f"no comparison ({one['kind']}): {reason['code']}: {reason['text']}"
+            out.print(text, markup=False)
+        if one["budget"]:
+            rows = [[line["name"], f"{line['std_pct']:.4f}", line["source"]] for line in one["budget"]]
+            print_table(f"budget of the comparison ({one['kind']})", ["line", "std [%]", "source"], rows)
 
 
 def _print_balance(data: Mapping[str, Any]) -> None:
@@ -172,6 +186,13 @@ def _comparison(one: Comparison) -> dict[str, Any]:
     plain = asdict(one)
     del plain["meter_id"], plain["start_us"], plain["end_us"]
     return plain | {"start": _time(one.start_us), "end": _time(one.end_us)}
+
+
+def _tried(one: FoundComparison) -> dict[str, Any]:
+    """A comparison's lines, each with what it brings to the standard uncertainty [%], or why there is none."""
+    lines = () if one.budget is None else one.budget.components
+    budget = [{"name": line.name, "std_pct": abs(line.contribution), "source": line.source} for line in lines]
+    return {"kind": one.kind, "budget": budget, "reasons": [asdict(reason) for reason in one.reasons]}
 
 
 def _finding(draft: FindingDraft) -> dict[str, Any]:

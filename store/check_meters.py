@@ -22,10 +22,11 @@ class CheckPair:
     end_us: int | None
 
 
-def check_pairs(connection: Connection, meter_ids: Sequence[int], at: datetime) -> list[CheckPair]:
-    """The check meters that are installed at the meters' service points at a time, by meter and check meter.
+def check_pairs(connection: Connection, meter_ids: Sequence[int], since: datetime, at: datetime) -> list[CheckPair]:
+    """The check meters in series with the meters at some time in [since, at], by meter, check meter and start.
 
-    In series are those of the same medium, direction and phase.
+    In series are those at the same service point, of the same medium, direction and phase. The meter itself must still
+    be there at the end; a check meter may have been taken away since.
     """
     rows = connection.execute(
         "select i.meter_id, c.meter_id,"
@@ -35,9 +36,10 @@ def check_pairs(connection: Connection, meter_ids: Sequence[int], at: datetime) 
         "      then (extract(epoch from upper(i.during * c.during)) * 1000000)::bigint end"
         " from installation i join installation c on c.service_point_id = i.service_point_id"
         "  and c.medium = i.medium and c.direction = i.direction and c.phase = i.phase and c.role = 'check'"
-        " where i.meter_id = any(%(ids)s) and i.role <> 'check' and i.during @> %(at)s and c.during @> %(at)s"
-        " order by i.meter_id, c.meter_id",
-        {"ids": [int(meter_id) for meter_id in meter_ids], "at": at},
+        " where i.meter_id = any(%(ids)s) and i.role <> 'check' and i.during @> %(at)s"
+        "  and c.during && i.during * tstzrange(%(since)s, %(at)s, '[]')"
+        " order by i.meter_id, c.meter_id, lower(c.during) nulls first",
+        {"ids": [int(meter_id) for meter_id in meter_ids], "since": since, "at": at},
     ).fetchall()
     return [CheckPair(*row) for row in rows]
 

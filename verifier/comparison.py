@@ -4,6 +4,7 @@ Both registers are cumulative, so that over a long span the error is a ratio of 
 of the span adds random error. The days within tell whether the error was constant. Pure.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -26,6 +27,7 @@ from verifier.comparison_budget import (
 from verifier.comparison_settings import ComparisonSettings
 
 DAY_US = 86_400_000_000
+_SURE_STDS = 3.0  # so many standard uncertainties of its ends a check meter must have counted beside a still register
 _SIGNIFICANT = 0.05  # of the days' scatter beyond the budget
 
 
@@ -77,11 +79,7 @@ def compare_series(
     of freedom. A significant scatter beyond u_d is a Type A component (GUM 4.2), so that nothing
     counts twice (GUM 4.3.10).
     """
-    last_day = np.datetime64(facts.end_us - 1, "us").astype("datetime64[D]").item()
-    reasons = standard_reasons(standard, last_day, facts.mpe_pct)
-    span = common_span(meter, reference, facts.start_us, facts.end_us)
-    if span is None:
-        reasons = (*reasons, Reason("no_common_span", "meter and check meter were not read over a common time"))
+    reasons, span = _standing(facts, meter, reference, standard)
     if reasons or span is None or standard is None:
         return _without(reasons)
     whole = register_steps(meter, reference, np.array(span), facts.clock_sd_s)
@@ -98,21 +96,43 @@ def compare_series(
     error_pct = 100.0 * (whole.meter[0] / whole.standard[0] - 1.0)
     weight = days.standard[used] / days.standard[used].sum()
     p_value, excess_pct = _scatter(day_error, day_std, error_pct, weight)
-    lines = [
+    repeats = Component(
+        "repeats", 0.0, excess_pct, unit="%", degrees_of_freedom=float(max(day_error.size - 1, 1)),
+        source=f"scatter of {day_error.size} days beyond resolution and clocks (GUM 4.2.3, 4.3.10)",
+    )  # fmt: skip
+    lines = (
         *systematic_lines(facts, whole, span, standard, settings),
         *end_lines(facts, meter, reference, span, whole),
-    ]
-    freedom = float(max(day_error.size - 1, 1))
-    lines.append(
-        Component(
-            "repeats", 0.0, excess_pct, unit="%", degrees_of_freedom=freedom,
-            source=f"scatter of {day_error.size} days beyond resolution and clocks (GUM 4.2.3, 4.3.10)",
-        )
-    )  # fmt: skip
-    budget = Budget("error of indication", "%", error_pct, tuple(lines))
-    std_pct = budget.combined_std_uncertainty
-    comparison = Comparison(facts.meter_id, span[0], span[1], error_pct, std_pct, "check_meter")
-    return SeriesComparison(comparison, budget, (), day_error, day_std, p_value)
+        repeats,
+    )
+    return _measured(facts, span, error_pct, lines, (day_error, day_std), p_value)
+
+
+def compare_still(
+    facts: ComparisonFacts,
+    meter: CumulativeSeries,
+    reference: CumulativeSeries,
+    standard: Standard | None,
+    settings: ComparisonSettings,
+) -> SeriesComparison:
+    """The error of a register that stands still while the check meter in series goes on: -100 %, if anything flowed.
+
+    No number of days has to agree, for every one with consumption shows the same. The budget is that of any other
+    comparison and so states rather too much: to the standard's own error the ratio 0 / Q_s is not sensitive. Where the
+    register moved, or the check meter counted no more than chance may, there is no measurement but `no_consumption`.
+    """
+    reasons, span = _standing(facts, meter, reference, standard)
+    if reasons or span is None or standard is None:
+        return _without(reasons)
+    whole = register_steps(meter, reference, np.array(span), facts.clock_sd_s)
+    if whole.meter[0] != 0 or whole.standard[0] <= _SURE_STDS * whole.std[0]:
+        return _without((Reason("no_consumption", "nothing flowed through the check meter, or the register moved"),))
+    lines = (
+        *systematic_lines(facts, whole, span, standard, settings),
+        *end_lines(facts, meter, reference, span, whole),
+    )
+    nothing = np.empty(0)
+    return _measured(facts, span, -100.0, lines, (nothing, nothing), 1.0)
 
 
 def compare_longest(
@@ -157,6 +177,32 @@ def common_span(
     first = max(start_us, int(meter.observed_us[0]), int(reference.observed_us[0]))
     last = min(end_us, int(meter.observed_us[-1]), int(reference.observed_us[-1]))
     return (first, last) if first < last else None
+
+
+def _standing(
+    facts: ComparisonFacts, meter: CumulativeSeries, reference: CumulativeSeries, standard: Standard | None
+) -> tuple[tuple[Reason, ...], tuple[int, int] | None]:
+    """The common span, and why nothing may be measured over it."""
+    last_day = np.datetime64(facts.end_us - 1, "us").astype("datetime64[D]").item()
+    reasons = standard_reasons(standard, last_day, facts.mpe_pct)
+    span = common_span(meter, reference, facts.start_us, facts.end_us)
+    if span is None:
+        reasons = (*reasons, Reason("no_common_span", "meter and check meter were not read over a common time"))
+    return reasons, span
+
+
+def _measured(
+    facts: ComparisonFacts,
+    span: tuple[int, int],
+    error_pct: float,
+    lines: Sequence[Component],
+    days: tuple[NDArray[np.float64], NDArray[np.float64]],
+    p_consistent: float,
+) -> SeriesComparison:
+    budget = Budget("error of indication", "%", error_pct, tuple(lines))
+    std_pct = budget.combined_std_uncertainty
+    comparison = Comparison(facts.meter_id, *span, error_pct, std_pct, "check_meter")
+    return SeriesComparison(comparison, budget, (), *days, p_consistent)
 
 
 def _without(reasons: tuple[Reason, ...]) -> SeriesComparison:

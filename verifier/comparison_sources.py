@@ -1,45 +1,29 @@
 """The direct comparisons of meters that are known up to a time: check meters in series, and tests on site."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import psycopg
 
-from metrology.errors import MeterproofError
-from metrology.outcomes import Reason
 from metrology.quantities import MICRO, Medium
-from metrology.uncertainty import Budget
-from store.check_meters import CheckPair, certificates_of_meters, check_pairs
+from store.check_meters import certificates_of_meters, check_pairs
 from store.meter_facts import MeterRecord, load_meter_records
 from store.readings import read_conflicts, read_meter_readings
 from store.registry import Meter, load_meters
 from store.site_tests import SiteTestRow, StandardRow, site_tests_until
 from store.times import to_datetime, to_micros
 from verifier.accepted import Series, accepted_totals
-from verifier.balance.types import Comparison, ComparisonKind
-from verifier.comparison import DAY_US, compare_longest
-from verifier.comparison_budget import ComparisonFacts, CumulativeSeries, Standard
-from verifier.limits import running_limit_pct
+from verifier.comparison import DAY_US
+from verifier.comparison_budget import Standard
+from verifier.limits import limit_of_meter_pct
+from verifier.pair_comparison import FoundComparison, PairSeries, compare_pair, cumulative, pair_span_us
 from verifier.resume import followed_and_placeable
 from verifier.settings import VerifierSettings
 from verifier.site_test import SiteTest, TestPoint, evaluate_site_test, load_profile
 
 Connection = psycopg.Connection[Any]
-_NOTHING = (np.empty(0, np.int64), np.empty(0))
-
-
-@dataclass(frozen=True)
-class FoundComparison:
-    """A comparison that was tried: its result with the budget, or the reasons why it is no measurement."""
-
-    meter_id: int
-    kind: ComparisonKind
-    comparison: Comparison | None
-    budget: Budget | None
-    reasons: tuple[Reason, ...]
 
 
 def comparisons_until(
@@ -53,17 +37,25 @@ def comparisons_until(
         return []
     ids, own = sorted({int(meter_id) for meter_id in meter_ids}), settings.comparison
     end, moment = to_datetime(end_us), timedelta(microseconds=1)
-    pairs = check_pairs(connection, ids, end - moment)
+    window = timedelta(days=own.windows_days[0])
+    pairs = check_pairs(connection, ids, end - window, end - moment)
     tests = site_tests_until(connection, ids, end - timedelta(days=own.site_test_days), end)
     concerned = sorted({m for p in pairs for m in (p.meter_id, p.check_meter_id)} | {t.meter_id for t in tests})
     if not concerned:
         return []
     records = {record.meter_id: record for record in load_meter_records(connection, concerned)}
     meters = {meter.meter_id: meter for meter in load_meters(connection, concerned)}
-    certificates = certificates_of_meters(connection, [p.check_meter_id for p in pairs], (end - moment).date())
-    earliest_us = min([end_us - own.windows_days[0] * DAY_US, *(_profile_start(t, own.profile_days) for t in tests)])
+    starts = [pair_span_us(pair, end_us, settings)[0] for pair in pairs]
+    earliest_us = min([end_us, *starts, *(_profile_start(t, own.profile_days) for t in tests)])
     series = _series(connection, concerned, earliest_us - DAY_US, end_us, last_seq, records, settings)
-    found = [_of_pair(pair, end_us, meters, records, series, certificates, settings) for pair in pairs]
+    found = []
+    for pair in pairs:
+        last_us = pair_span_us(pair, end_us, settings)[1]
+        steps = [_resolution(records[m], last_us) for m in (pair.meter_id, pair.check_meter_id)]
+        certificates = certificates_of_meters(connection, [pair.check_meter_id], to_datetime(last_us - 1).date())
+        standard = _standard(certificates[pair.check_meter_id]) if certificates else None
+        given = PairSeries(series, *steps)
+        found.append(compare_pair(pair, end_us, meters[pair.meter_id], given, standard, settings))
     found += [_of_test(test, meters, records, series, settings) for test in tests]
     return sorted(found, key=lambda one: one.meter_id)
 
@@ -83,28 +75,6 @@ def _series(
     return accepted_totals(held, [records[meter_id] for meter_id in ids if meter_id in records], settings)
 
 
-def _of_pair(
-    pair: CheckPair,
-    end_us: int,
-    meters: Mapping[int, Meter],
-    records: Mapping[int, MeterRecord],
-    series: Series,
-    certificates: Mapping[int, StandardRow],
-    settings: VerifierSettings,
-) -> FoundComparison:
-    meter = meters[pair.meter_id]
-    medium = Medium(meter.medium)
-    start_us = max(end_us - settings.comparison.windows_days[0] * DAY_US, pair.start_us or 0)
-    clock_sd_s = settings.balance.clock_sd_s(medium)
-    facts = ComparisonFacts(pair.meter_id, medium, _limit_pct(meter, settings), start_us, end_us, clock_sd_s)
-    own = _cumulative(series, records[pair.meter_id], end_us, start_us)
-    check = _cumulative(series, records[pair.check_meter_id], end_us, start_us)
-    certificate = certificates.get(pair.check_meter_id)
-    standard = None if certificate is None else _standard(certificate)
-    found = compare_longest(facts, own, check, standard, settings.comparison)
-    return FoundComparison(pair.meter_id, "check_meter", found.comparison, found.budget, found.reasons)
-
-
 def _of_test(
     test: SiteTestRow,
     meters: Mapping[int, Meter],
@@ -120,9 +90,11 @@ def _of_test(
     )
     given = SiteTest(test.meter_id, tested_us, _standard(test), points)
     start_us = _profile_start(test, settings.comparison.profile_days)
-    profile = load_profile(_cumulative(series, records[test.meter_id], tested_us), start_us, tested_us)
+    resolution = _resolution(records[test.meter_id], tested_us)
+    own = cumulative(series, test.meter_id, resolution, start_us, tested_us)
+    profile = load_profile(own, start_us, tested_us)
     found = evaluate_site_test(
-        given, Medium(meter.medium), _limit_pct(meter, settings), profile, settings.comparison
+        given, Medium(meter.medium), limit_of_meter_pct(meter, settings), profile, settings.comparison
     )  # fmt: skip
     return FoundComparison(test.meter_id, "site_test", found.comparison, found.budget, found.reasons)
 
@@ -135,11 +107,8 @@ def _standard(row: StandardRow | SiteTestRow) -> Standard:
     return Standard(row.certificate, row.expanded_uncertainty_pct, row.coverage_factor, row.valid_from, row.valid_until)
 
 
-def _cumulative(series: Series, record: MeterRecord, at_us: int, start_us: int = 0) -> CumulativeSeries:
-    observed_us, total = series.get(record.meter_id, _NOTHING)
-    inside = (observed_us >= start_us) & (observed_us < at_us)
-    resolution = record.resolution_micro * _multiplier(record, at_us - 1) / MICRO
-    return CumulativeSeries(observed_us[inside], total[inside], resolution)
+def _resolution(record: MeterRecord, at_us: int) -> float:
+    return record.resolution_micro * _multiplier(record, at_us - 1) / MICRO
 
 
 def _multiplier(record: MeterRecord, at_us: int) -> float:
@@ -147,13 +116,3 @@ def _multiplier(record: MeterRecord, at_us: int) -> float:
         if (place.start_us is None or place.start_us <= at_us) and (place.end_us is None or at_us < place.end_us):
             return place.multiplier
     return 1.0
-
-
-def _limit_pct(meter: Meter, settings: VerifierSettings) -> float | None:
-    if meter.mpe_pct is not None:
-        return meter.mpe_pct
-    medium = Medium(meter.medium)
-    try:
-        return running_limit_pct(settings.balance.regulation(medium), medium, meter.accuracy_class)
-    except MeterproofError:
-        return None

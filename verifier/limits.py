@@ -4,6 +4,8 @@ from metrology.errors import MeterproofError
 from metrology.mpe import ApplicableLimit, Conditions, applicable_limit
 from metrology.quantities import Medium
 from metrology.regulation import get_regulation
+from store.registry import Meter
+from verifier.settings import VerifierSettings
 
 # A running error is weighted by consumption, which flows in the upper zone of loads. Its limit does not depend on the
 # meter's size, so any ascending marks will do: Q3/Q1 = 100, Q2/Q1 = 1.6, Q4/Q3 = 1.25 (OIML R 49-1, 4.1) and
@@ -35,3 +37,14 @@ def running_limit(regulation_id: str, medium: Medium, accuracy_class: str) -> Ap
         if medium is not Medium.ELECTRICITY or accuracy_class not in _COUNTERPART:
             raise
         return applicable_limit(regulation, "in_service", _COUNTERPART[accuracy_class], load, conditions)
+
+
+def limit_of_meter_pct(meter: Meter, settings: VerifierSettings) -> float | None:
+    """The limit [%] stated for the meter itself, else its class's under the regulation set; None where it has none."""
+    if meter.mpe_pct is not None:
+        return meter.mpe_pct
+    medium = Medium(meter.medium)
+    try:
+        return running_limit_pct(settings.balance.regulation(medium), medium, meter.accuracy_class)
+    except MeterproofError:
+        return None

@@ -16,7 +16,7 @@ from store.registry import Meter, Zone
 from store.times import to_datetime, to_micros
 from verifier.accepted import StepResults
 from verifier.balance.types import Comparison, MeterAssessment, SideInformation, ZoneDay
-from verifier.evidence import check_comparisons
+from verifier.file_comparisons import still_comparisons
 from verifier.kinds import FindingKind
 from verifier.offline_days import ZoneFile, day_ends, zone_days
 from verifier.settings import VerifierSettings
@@ -149,7 +149,7 @@ def _outcome_of(
     nonconforming.sort(key=lambda day: (day.meter_id, day.window_end))
     alerts = error_findings(nonconforming, settings.balance.persistence_days)
     verdicts = tuple(
-        _verdict(given, meter, role, last.get(meter.meter_id, (None, None))[0], alerts)
+        _verdict(given, meter, role, last.get(meter.meter_id, (None, None))[0], alerts, settings)
         for meter, role in _own_meters(given)
     )
     return verdicts, {i: day for i, (_, day) in last.items()}, len(ends)
@@ -188,7 +188,12 @@ def _nonconforming(one: MeterAssessment) -> list[DayOutcome]:
 
 
 def _verdict(
-    given: ZoneFile, meter: Meter, role: str, one: MeterAssessment | None, alerts: Sequence[FindingDraft]
+    given: ZoneFile,
+    meter: Meter,
+    role: str,
+    one: MeterAssessment | None,
+    alerts: Sequence[FindingDraft],
+    settings: VerifierSettings,
 ) -> MeterVerdict:
     code = given.zone.zone.code
     spells = [f for f in given.steps.findings if f.meter_id == meter.meter_id and f.kind in _GOES_ON]
@@ -199,7 +204,7 @@ def _verdict(
     ongoing = [spell for spell in spells if spell.detail.get("ongoing")]
     if ongoing:
         reasons = tuple(_reason_of(spell) for spell in ongoing)
-        figures = _lost(given, meter, ongoing)
+        figures = _lost(given, meter, ongoing, settings)
         return MeterVerdict(code, meter, role, Outcome.NONCONFORMING, reasons, one, *figures, first_us)
     if one is None:
         reason = Reason("no_days", "there is no day that the meter could be assessed on")
@@ -214,7 +219,7 @@ def _verdict(
 
 
 def _lost(
-    given: ZoneFile, meter: Meter, ongoing: Sequence[FindingDraft]
+    given: ZoneFile, meter: Meter, ongoing: Sequence[FindingDraft], settings: VerifierSettings
 ) -> tuple[float | None, float | None, float | None]:
     """The error of a meter that stands still, its uncertainty, and the probability that it is beyond its limits.
 
@@ -222,10 +227,10 @@ def _lost(
     """
     stops = [spell.starts_us for spell in ongoing if spell.kind == FindingKind.STOPPED]
     if stops:
-        compared = check_comparisons(given.zone.zone, given.meters, given.steps.series, min(stops), 2**62)
-        for one in compared:
-            if one.meter_id == meter.meter_id and one.error_pct == -100.0:
-                return one.error_pct, one.std_pct, 1.0
+        zone, series = given.zone.zone, given.steps.series
+        for found in still_comparisons(zone, given.meters, series, meter.meter_id, min(stops), settings):
+            if found.comparison is not None:
+                return found.comparison.error_pct, found.comparison.std_pct, 1.0
     return None, None, None
 
 

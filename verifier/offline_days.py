@@ -10,7 +10,9 @@ from verifier.accepted import StepResults
 from verifier.balance.assess import assess_days
 from verifier.balance.types import DAY_US, Comparison, MemberSeries, SideInformation, ZoneDay, ZoneFacts
 from verifier.compared import decided_by_comparison
-from verifier.evidence import check_comparisons, resistance_of
+from verifier.file_comparisons import file_comparisons
+from verifier.pair_comparison import FoundComparison
+from verifier.resistances import resistance_of
 from verifier.settings import VerifierSettings
 from verifier.zone_days import history_members, of_those_there
 from verifier.zone_findings import faults_at, is_spoiling
@@ -88,7 +90,11 @@ def members_until(given: ZoneFile, end_us: int, settings: VerifierSettings) -> t
 
 
 def comparisons_until(given: ZoneFile, end_us: int, settings: VerifierSettings) -> list[Comparison]:
-    """The site tests, and the check meters in series over the last of the days that a comparison takes at most."""
-    start_us = end_us - settings.comparison.windows_days[0] * DAY_US
-    checked = check_comparisons(given.zone.zone, given.meters, given.steps.series, start_us, end_us)
-    return [*checked, *given.site_tests]
+    """The site tests, and the check meters in series as known before `end_us`."""
+    checked = checked_until(given, end_us, settings)
+    return [*(one.comparison for one in checked if one.comparison is not None), *given.site_tests]
+
+
+def checked_until(given: ZoneFile, end_us: int, settings: VerifierSettings) -> list[FoundComparison]:
+    """What came of every check meter in series: a measurement with its budget, or the reasons why there is none."""
+    return file_comparisons(given.zone.zone, given.meters, given.steps.series, end_us, settings)

@@ -25,10 +25,11 @@ from store.registry import load_zone
 from store.times import to_datetime, to_micros
 from verifier.arrays import FOREVER_US, Structured
 from verifier.balance.assess import NO_SIDE, assess_days, history_start
-from verifier.balance.types import DAY_US, Comparison, MeterAssessment, ZoneDay, ZoneFacts
+from verifier.balance.types import DAY_US, MeterAssessment, ZoneDay, ZoneFacts
 from verifier.compared import decided_by_comparison
 from verifier.comparison_sources import comparisons_until
 from verifier.kinds import FindingKind
+from verifier.pair_comparison import FoundComparison
 from verifier.settings import VerifierSettings
 from verifier.zone_days import DaysInput, ends_of_like_members, history_members, of_those_there
 from verifier.zone_due import REACH_US, News, ZoneIndex, complete_end, due_ends, news_of_meters
@@ -147,13 +148,13 @@ class ZoneAssessor:
                 start_us = history_start(first_us, group[0], settings.balance)
                 members = history_members(zone, series, spoiling, start_us, group[-1], settings)
                 ids = sorted({one.meter_id for one in members if not one.is_reference})
-                compared = cache(partial(_compared, connection, tuple(ids), commit_seq, settings))
+                tried = cache(partial(_tried, connection, ids, commit_seq, settings))
                 faults = {
                     end_us: faults_at(spoiling, end_us)
                     | reference_faults(connection, zone.zone.zone_id, zone.present(end_us), end_us)
                     for end_us in group
                 }
-                yield DaysInput(group, members, compared, faults)
+                yield DaysInput(group, members, tried, faults)
 
     def _first_reading(self, connection: Connection, zone: ZoneMeters) -> int | None:
         first_at = first_reading(connection, sorted(zone.meters))
@@ -178,11 +179,10 @@ def facts_of(zone: ZoneMeters) -> ZoneFacts:
     return ZoneFacts(Medium(zone.zone.medium), zone.zone.interval_s, zone.zone.reference_uncertainty_pct)
 
 
-def _compared(
-    connection: Connection, ids: tuple[int, ...], commit_seq: int, settings: VerifierSettings, end_us: int
-) -> tuple[Comparison, ...]:
-    found = comparisons_until(connection, ids, end_us, commit_seq, settings)
-    return tuple(one.comparison for one in found if one.comparison is not None)
+def _tried(
+    connection: Connection, ids: Sequence[int], commit_seq: int, settings: VerifierSettings, end_us: int
+) -> list[FoundComparison]:
+    return comparisons_until(connection, ids, end_us, commit_seq, settings)
 
 
 def judged_days(zone: ZoneMeters, given: DaysInput, settings: VerifierSettings) -> Iterator[ZoneDay]:

@@ -1,6 +1,6 @@
 """A zone's history as the balance takes it: who takes part, with which totals, and what spoils them. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,8 +8,8 @@ import numpy as np
 from metrology.quantities import MICRO
 from store.findings import FindingDraft
 from verifier.accepted import Series
-from verifier.balance.types import DAY_US, MemberSeries, ZoneDay
-from verifier.balance.walk import ComparisonsAt
+from verifier.balance.types import DAY_US, Comparison, MemberSeries, ZoneDay
+from verifier.pair_comparison import FoundComparison
 from verifier.settings import VerifierSettings
 from verifier.zone_findings import spoiled_spans
 from verifier.zone_members import ZoneMeters, member_series
@@ -19,14 +19,18 @@ from verifier.zone_members import ZoneMeters, member_series
 class DaysInput:
     """What the outcomes at the ends of days with the same members and the same history's beginning rest on.
 
-    `comparisons_at` tells the direct comparisons known at a day's end, also of days before these; `faults` by end those
-    in force, by meter_id.
+    `tried_at` tells the comparisons with standards that were looked for at a day's end, also of days before these, those
+    without a measurement among them; `faults` by end those in force, by meter_id.
     """
 
     ends_us: tuple[int, ...]
     members: tuple[MemberSeries, ...]
-    comparisons_at: ComparisonsAt
+    tried_at: Callable[[int], Sequence[FoundComparison]]
     faults: Mapping[int, Mapping[int, tuple[str, ...]]]
+
+    def comparisons_at(self, end_us: int) -> tuple[Comparison, ...]:
+        """Those of a day's end that are measurements."""
+        return tuple(one.comparison for one in self.tried_at(end_us) if one.comparison is not None)
 
 
 def history_members(

@@ -111,7 +111,8 @@ def _balance(conn: Connection, record: FindingRecord, settings: VerifierSettings
     told = explain_assessment(given.members, one, day.report)
     serials = {i: other.serial for i, other in zone.meters.items()}
     return explanation_data(
-        zone.zone, meter, one, told, serials, given.members, settings, given.comparisons_at(end_us), spoiling
+        zone.zone, meter, one, told, serials, given.members, settings, given.comparisons_at(end_us), spoiling,
+        given.tried_at(end_us),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from store.times import to_datetime
 from verifier.explanation import explain_assessment
 from verifier.follower import settings_digest
 from verifier.offline import ZoneVerdict
-from verifier.offline_days import comparisons_until, members_until
+from verifier.offline_days import checked_until, comparisons_until, members_until
 from verifier.settings import VerifierSettings
 
 
@@ -48,6 +48,7 @@ def explained_meter(
     data = explanation_data(
         zone.zone, one.meter, one.assessment, told, serials, members, settings,
         comparisons_until(zone.given, day.end_us, settings), zone.given.steps.findings,
+        checked_until(zone.given, day.end_us, settings),
     )  # fmt: skip
     lines = given.readings.rows["batch_id"][given.readings.rows["meter_id"] == one.meter.meter_id]
     file_lines = [int(lines.min()), int(lines.max())] if lines.size else []

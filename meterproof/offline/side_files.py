@@ -14,7 +14,7 @@ from store.file_registry import REFUSED, FileRegistry
 from store.registry import Zone
 from store.tables import Table, read_table
 from verifier.balance.types import SideInformation
-from verifier.evidence import customers_in_order
+from verifier.resistances import customers_in_order
 
 RESISTANCE: Final = "resistance_ohm.npy"
 CONDITIONS: Final = "conditions.csv"

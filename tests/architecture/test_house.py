@@ -11,8 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = ("metrology", "store", "gateway", "verifier", "api", "simulators", "meterproof")
 PURE = (
-    *("accepted", "evidence", "explanation", "inference", "offline", "offline_days", "steps", "zone_days"),
-    *("compared", "comparison", "comparison_budget", "site_test", "persistence"),
+    *("accepted", "explanation", "inference", "offline", "offline_days", "steps", "zone_days"),
+    *("compared", "comparison", "comparison_budget", "file_comparisons", "pair_comparison", "site_test"),
+    *("persistence", "resistances"),
     *("light_load", "light_load_due", "light_load_findings", "low_flow", "low_flow_loss"),
 )
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))

@@ -11,7 +11,8 @@ from store.site_test_import import import_site_tests
 from store.standard_import import import_standards
 from store.tables import parse_csv
 from store.times import to_micros
-from verifier.comparison_sources import FoundComparison, comparisons_until
+from verifier.comparison_sources import comparisons_until
+from verifier.pair_comparison import FoundComparison
 
 City = Any
 Make = Callable[..., City]
@@ -95,6 +96,18 @@ def test_a_check_meter_is_one_only_while_it_stands_there(city: City) -> None:
     city.connection.execute("update installation set phase = '1' where meter_id = 2")
     city.connection.commit()
     assert found(city) == []
+
+
+def test_a_check_meter_that_was_taken_away_is_compared_up_to_then(city: City) -> None:
+    standards(city, "CHK,m2,C-2,0.5,2025-06-01,2027-06-01")
+    until = START + timedelta(days=14)
+    city.connection.execute("update installation set during = tstzrange(null, %s) where meter_id = 2", (until,))
+    city.connection.commit()
+    [one] = found(city)
+    assert one.comparison is not None
+    assert to_micros(until) - 86_400_000_000 < one.comparison.end_us <= to_micros(until)
+    assert one.comparison.error_pct == pytest.approx(1.5, abs=0.05)
+    assert found(city, to_micros(until + timedelta(days=28, hours=1))) == []
 
 
 def test_readings_that_were_not_followed_yet_do_not_count(city: City) -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import numpy as np
 
 from store.registry import Installation, Zone, ZoneMember
-from verifier.evidence import customers_in_order, resistance_of
+from verifier.resistances import customers_in_order, resistance_of
 
 
 def member(meter_id: int, role: str = "customer", zone_id: int = 1) -> ZoneMember:
