@@ -51,6 +51,9 @@ bench-balance-speed: benchmarks  ## what a day of the zone balance costs beside 
 bench-balance-simulated: dev  ## the zone balance against zones of the simulator
 	$(PY) tests/benchmarks/bench_zone_balance.py
 
+bench-low-flow: dev  ## lost small flow on households and real meters that nothing was tuned on; ARGS="--swm FILE"
+	$(PY) tests/benchmarks/bench_low_flow.py $(ARGS)
+
 test-benchmarks: benchmarks  ## the physics of the benchmark's zones against pandapower and WNTR, and its peers
 	.venv-benchmarks/bin/python -m pytest -o python_files="check_*.py" -o python_functions="check_*" \
 	  tests/benchmarks/zones/checks $(ARGS)

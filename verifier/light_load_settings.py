@@ -58,6 +58,20 @@ class LightLoadSettings(BaseModel):
     lost_share: Share = Field(
         default=0.5, description="Lost are small loads whose share fell below this part of what it was."
     )
+    coarse_block_s: Annotated[int, Field(ge=900, le=86_400)] = Field(
+        default=3600,
+        description="From blocks of this length on a slow draw of water can't be told from a short one: fewer small"
+        " loads are looked for over more weeks [s].",
+    )
+    coarse_window_weeks: Annotated[int, Field(ge=2, le=13)] = Field(
+        default=6, description="... over so many successive weeks [weeks]."
+    )
+    coarse_history_weeks: Annotated[int, Field(ge=8)] = Field(
+        default=12, description="... after so many weeks of history [weeks]."
+    )
+    coarse_lost_share: Share = Field(
+        default=0.8, description="... and lost are those whose share fell below this part of what it was."
+    )
     large_blocks_min: Annotated[float, Field(ge=1)] = Field(
         default=7.0, description="Formerly at least so many blocks a week must have had a larger load."
     )

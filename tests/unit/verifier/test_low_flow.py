@@ -11,7 +11,7 @@ from metrology.quantities import Medium
 from verifier.light_load import WEEK_US, SmallLoads, digest_week
 from verifier.light_load_findings import LightLoadMeter, evidence_times, light_load_findings
 from verifier.light_load_settings import LightLoadSettings
-from verifier.low_flow import small_flow_evidence
+from verifier.low_flow import fewer_small_loads, small_flow_evidence
 
 SETTINGS = LightLoadSettings()
 METER = LightLoadMeter(7, Medium.WATER, SmallLoads(0.05, 0.0))
@@ -88,10 +88,61 @@ def test_a_starting_flow_that_rose_is_found_in_most_and_at_once(healthy):
     assert np.median(delays) == SETTINGS.window_weeks
 
 
-def test_slow_draws_can_not_be_told_from_short_ones_by_the_hour(healthy):
-    """What hourly readings can't show is not concluded from them."""
-    hourly = [register(flow, minutes=60, starting_m3ph=0.03, lost_from=18) for flow in healthy[:10]]
-    assert all(lost(digests(series, 29)) == [] for series in hourly)
+def test_monte_carlo_a_smaller_fall_over_weeks_is_no_more_often_false_than_stated():
+    """Weeks that are alike: the mean of six counts as fewer than six, so the stated probability is on the safe side."""
+    rng = np.random.default_rng(2)
+    p_values = []
+    for _ in range(2000):
+        share = np.clip(rng.normal(rng.uniform(0.3, 0.7), 0.06, 22), 0, 1)
+        found = fewer_small_loads(share[:16], np.full(16, 120), share[16:], lost_share=0.8, lost_prior=1e-3)
+        p_values.append(found.p_false_alarm)
+    for level in (0.005, 0.02, 0.1):
+        assert np.mean(np.array(p_values) <= level) <= level + 3 * np.sqrt(level / 2000)
+    assert np.mean(np.array(p_values) <= 0.1) > 0.05
+
+
+def test_a_smaller_fall_by_hand():
+    share = 0.5 + 0.1 * np.tile([-1.0, 1.0], 8)
+    found = fewer_small_loads(share, np.full(16, 120), np.full(1, 0.2), lost_share=0.8, lost_prior=0.5)
+    scale = np.sqrt(np.var(share, ddof=1) * (1 + 1 / 16))
+    assert (found.share_before, found.share_now) == (pytest.approx(0.5), pytest.approx(0.2))
+    assert found.p_false_alarm == pytest.approx(stats.t.cdf(-0.3 / scale, 15))
+    lost = np.mean(stats.t.pdf((0.2 - np.linspace(0, 0.4, 4001)) / scale, 15))
+    assert found.p_lost == pytest.approx(lost / (lost + stats.t.pdf(-0.3 / scale, 15)), rel=0.01)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_history_that_never_varied_is_no_certainty(share):
+    found = fewer_small_loads(np.full(12, share), np.full(12, 100), np.full(6, share), lost_share=0.8, lost_prior=1e-3)
+    assert found.p_false_alarm == pytest.approx(0.5)
+    assert found.p_lost < 0.01
+
+
+def test_by_the_hour_a_smaller_fall_is_found_over_more_weeks(healthy):
+    """In an hour a slow draw looks like a short one, so only a part of the small blocks goes away."""
+    hourly = [register(flow, minutes=60) for flow in healthy]
+    assert [lost(digests(series, 29)) for series in hourly] == [[]] * 24
+    faulty = [register(flow, minutes=60, starting_m3ph=0.03, lost_from=18) for flow in healthy]
+    told = [one[0] for one in (lost(digests(series, 29)) for series in faulty) if one]
+    assert len(told) >= 0.6 * len(healthy)
+    assert all(week_of(int(one.detail["told_us"])) > 18 for one in told)
+    assert {one.detail["window_weeks"] for one in told} == {SETTINGS.coarse_window_weeks}
+
+
+def test_by_the_hour_a_loss_ends_with_a_week_as_before():
+    flow = draws(np.random.default_rng(3), 40, trickles=3.0)
+    half = register(flow, minutes=60, starting_m3ph=0.03, lost_from=18).total
+    well, at = register(flow, minutes=60), 30 * 7 * 24
+    mended = replace(well, total=np.concatenate([half[:at], half[at] + well.total[at:] - well.total[at]]))
+    [one] = lost(digests(mended, 39))
+    assert not one.detail["ongoing"]
+    assert 30 <= week_of(one.ends_us) <= 34
+
+
+def test_gas_by_the_hour_is_not_judged_by_a_smaller_fall(healthy):
+    other = LightLoadMeter(7, Medium.GAS, METER.loads)
+    series = register(healthy[0], minutes=60, starting_m3ph=0.03, lost_from=18)
+    assert [one for one in light_load_findings(other, digests(series, 29), SETTINGS) if "lost" in one.kind] == []
 
 
 def test_a_finding_says_what_it_rests_on_and_ends_when_the_loads_come_back():
