@@ -19,8 +19,8 @@ from verifier.zone_members import ZoneMeters, member_series
 class DaysInput:
     """What the outcomes at the ends of days with the same members and the same history's beginning rest on.
 
-    `tried_at` tells the comparisons with standards that were looked for at a day's end, also of days before these, those
-    without a measurement among them; `faults` by end those in force, by meter_id.
+    `tried_at` tells the comparisons with standards that were looked for at a day's end, also of days before these,
+    those without a measurement among them; `faults` by end those in force, by meter_id.
     """
 
     ends_us: tuple[int, ...]
