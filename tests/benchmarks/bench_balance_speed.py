@@ -13,8 +13,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the processes share the co
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 
-from speed.measuring import Size, peers_day, sampled_zones, zone_day
+from speed.measuring import Size, sampled_zones, zone_day
 from speed.page import page
+from speed.peers_day import peers_day
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "zone-balance-speed.md"
 FULL, QUICK = Size(meters=200, days=28, repeats=5, zones=40), Size(meters=40, days=14, repeats=2, zones=8)

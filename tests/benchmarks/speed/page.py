@@ -26,11 +26,11 @@ def page(
         "| Estimator | columns | a day [ms] | meter-interval [us] | ratio |\n|---|--:|--:|--:|--:|\n"
         + "\n".join(_rows(size, costs, peers)),
         "## The balance's parts\n\n"
-        "*Day*: its block, sums, and the changes weighed. *Epoch*: every seventh day all is weighed anew. *Columns*:"
-        " the model's columns from the readings of all days, once where a state is taken up. *State*: what is carried"
-        " on beside the readings and can be made again from them.\n\n"
-        "| Clocks | columns | day [ms] | epoch [s] | columns [ms] | verdicts [ms] | day with a seventh of an epoch [ms]"
-        " | state [MB] | readings [MB] |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+        "*Day*: its block, sums, and the changes weighed. *Epoch*: every seventh day all is weighed anew, the model's"
+        " columns made from the readings. *At work*: rows, blocks and sums of a zone while it is walked; they are made"
+        " again from the readings, which alone are kept.\n\n"
+        "| Clocks | columns | day [ms] | epoch [s] | verdicts [ms] | day with a seventh of an epoch [ms]"
+        " | at work [MB] | readings [MB] |\n|---|--:|--:|--:|--:|--:|--:|--:|\n"
         + "\n".join(_parts(name, cost) for name, cost in zip(("good", "with columns"), costs, strict=True)),
         f"## {ZONES:,} zones of {METERS} meters\n\n"
         f"A sample of zones on {processes} processors at once takes in the day and is judged, readings and states at"
@@ -63,7 +63,7 @@ def _mean_day_s(cost: ZoneCost) -> float:
 
 def _parts(name: str, cost: ZoneCost) -> str:
     return (
-        f"| {name} | {cost.columns} | {1e3 * cost.advance_s:.1f} | {cost.epoch_s:.2f} | {1e3 * cost.columns_s:.1f} |"
+        f"| {name} | {cost.columns} | {1e3 * cost.advance_s:.1f} | {cost.epoch_s:.2f} |"
         f" {1e3 * cost.verdict_s:.1f} | {1e3 * _mean_day_s(cost):.1f} | {cost.state_mb:.1f} | {cost.readings_mb:.1f} |"
     )
 
