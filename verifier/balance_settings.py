@@ -79,6 +79,27 @@ class BalanceSettings(BaseModel):
     )
     prior_sd_water_pct: Percent = Field(default=1.5, description="The same for water meters [%].")
     prior_sd_gas_pct: Percent = Field(default=1.0, description="The same for gas meters [%].")
+    pool_meters_min: Annotated[int, Field(ge=2)] = Field(
+        default=20, description="Meters of a type in other zones from which a pooled prior is taken, at the least."
+    )
+    pool_zones_min: Annotated[int, Field(ge=2)] = Field(
+        default=3, description="Zones in which these are, at the least: a zone's reference errs for all of its meters."
+    )
+    pool_told_min: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2,
+        description="A meter counts as one of these if the data took away this share of its prior variance.",
+    )
+    pool_sd_least_pct: Percent = Field(
+        default=0.1, description="Least standard deviation of a meter's pooled prior about its group's mean [%]."
+    )
+    pool_common_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5,
+        description="Share of a zone's uncertainty about the error of all its meters together (its reference, its"
+        " losses) that is believed to be the same in all zones, and so does not average out in a pooled mean.",
+    )
+    pool_age_spread_years: Annotated[float, Field(gt=0)] = Field(
+        default=2.0, description="Standard deviation of a type's ages from which a trend with age is estimated [a]."
+    )
     reference_uncertainty_pct: Annotated[float, Field(ge=0, le=100)] = Field(
         default=0.3,
         description="Standard uncertainty of a reference's constant error in `assess`, for zones whose file states"
