@@ -7,6 +7,7 @@ from threadpoolctl import threadpool_limits
 from metrology.outcomes import Outcome, Reason
 from verifier.balance.gate import Understanding, incomplete, member_faults, shortfalls, understanding, unrest_begins
 from verifier.balance.history import History
+from verifier.balance.likelihood import zone_likelihood
 from verifier.balance.remedies import remedies
 from verifier.balance.sequence import ZoneState, believing
 from verifier.balance.types import (
@@ -18,7 +19,7 @@ from verifier.balance.types import (
     ZoneFacts,
     ZoneReport,
 )
-from verifier.balance.verdict import Figures, estimates, judge
+from verifier.balance.verdict import Figures, estimates, judge, left_out
 from verifier.balance.walk import ComparisonsAt, FaultsAt, ZoneInput, ZoneWalk
 from verifier.balance_settings import BalanceSettings
 
@@ -137,7 +138,10 @@ def _judged(walk: ZoneWalk, past: History, state: ZoneState, calm: dict[int, Fig
         remedies=remedies(given.zone, past, state, given.customers, settings) if is_last else (),
         reasons=reasons,
     )
-    return ZoneDay(end_us, assessments, report)
+    told = None
+    if is_last and not reasons:
+        told = zone_likelihood(past, state, given.customers, left_out(past, state, settings))
+    return ZoneDay(end_us, assessments, report, told)
 
 
 def _withheld(

@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 
 from verifier.balance.hierarchy import Solved, ZoneData
 from verifier.balance.kinds_of_meters import Groups, MeterKind
-from verifier.balance.likelihood import ZoneLikelihood
-from verifier.balance.types import Floats
+from verifier.balance.types import Floats, ZoneLikelihood
 from verifier.balance_settings import BalanceSettings
 
 

@@ -11,32 +11,51 @@ normal densities says of the data, up to a factor,
 in Λ as a direction of little information, and is not counted once for every meter. Pure.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from verifier.balance.types import Floats
+from verifier.balance.changes import STEP, course
+from verifier.balance.history import History
+from verifier.balance.sequence import ZoneState
+from verifier.balance.types import Floats, MemberSeries, ZoneLikelihood
 
-Bools = NDArray[np.bool_]
+_LOWEST_RATIO = 0.05  # true quantity over indicated, as in `verdict`
 
 
-@dataclass(frozen=True)
-class ZoneLikelihood:
-    """Likelihood exp(−½ θᵀΛθ + hᵀθ) of the errors θ [%] of N meters of one zone at the end.
+def zone_likelihood(past: History, state: ZoneState, customers: Sequence[MemberSeries], doubt: float) -> ZoneLikelihood:
+    """Of the zone's own meters after the state's days, by the terms as they are believed in `past`.
 
-    `information` Λ (N, N) [1/%²], positive semi-definite; `moment` h (N,) [1/%]. `told` (N,): the share of each meter's
-    prior variance that the data took away; `changed` (N,): meters that left their former level within the history.
+    `doubt`: standard deviation of what the model leaves out, of each meter's coefficient. A meter that errs from the
+    history's first day on by more than was believed counts with its whole error; its prior is that of such a change.
     """
+    size = past.terms.sd.size
+    own = _own(customers)
+    lever = np.zeros((len(own), size + len(state.changes)))
+    lever[np.arange(len(own)), own] = 1.0
+    changed = np.array([(state.averaged[i].change_day or 0) > 0 for i in own], dtype=np.bool_)
+    for column, change in enumerate(state.changes, start=size):
+        if change.meter in own:
+            place = own.index(change.meter)
+            lever[place, column] = course(change.kind, np.array(float(state.days - change.day)))
+            changed[place] |= change.day > 0 or change.kind != STEP
+    prior = past.terms.prior.extended([change.sd for change in state.changes])
+    before = (lever * prior.sd**2) @ lever.T + prior.common_sd**2
+    mean, covariance = lever @ state.posterior.mean, lever @ state.posterior.covariance @ lever.T
+    # Changes that may have come, but are not believed, widen an estimate as well.
+    widened = np.array([state.averaged[i].moments[1] for i in own]) ** 2 - np.diag(covariance)
+    doubts = np.sqrt(np.maximum(widened, 0.0) + doubt**2)
+    likelihood = without_prior(mean, covariance, lever @ prior.mean, before)
+    likelihood = doubted(*likelihood, doubts)
+    likelihood = of_errors(*likelihood, np.maximum(1 + mean, _LOWEST_RATIO))
+    told = np.clip(1 - (np.diag(covariance) + doubts**2) / np.diag(before), 0.0, 1.0)
+    return ZoneLikelihood(tuple(customers[i].meter_id for i in own), *likelihood, told, changed)
 
-    meter_ids: tuple[int, ...]
-    information: Floats
-    moment: Floats
-    told: Floats
-    changed: Bools
 
-    def __len__(self) -> int:
-        return len(self.meter_ids)
+def _own(customers: Sequence[MemberSeries]) -> list[int]:
+    """The places of the zone's own meters, each in its last stay; references of zones inside are of another kind."""
+    last = {member.meter_id: i for i, member in enumerate(customers) if not member.passes_on}
+    return sorted(last.values())
 
 
 def without_prior(

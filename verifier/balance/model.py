@@ -47,7 +47,8 @@ class Beliefs:
     """Prior standard deviations of a zone's terms: shares of the mean load [%], the clocks' in seconds.
 
     `places_share` is the spread of the losses that customers cause, as a share of the quadratic losses;
-    `resistance_pct` the error of known resistances, `common_pct` what all meters may err alike.
+    `resistance_pct` the error of known resistances, `common_pct` what all meters may err alike, and at least
+    `common_least_pct` where more is known of their like.
     """
 
     constant_pct: float
@@ -56,6 +57,7 @@ class Beliefs:
     places_share: float
     clock_s: float
     common_pct: float = 0.0
+    common_least_pct: float = 0.0
     resistance_pct: float = 10.0
     network_share: float = 0.4
 
@@ -130,7 +132,14 @@ def terms(
     # A standard deviation of zero (a reference said to be perfect) would divide by zero; 1e-7 is as good.
     sd = np.maximum(np.concatenate(sds), 1e-7)
     shares = phase_shares([member.phase for member in customers])
-    return Terms(np.hstack(blocks), np.concatenate(means), sd, groups, beliefs.common_pct / 100, shares)
+    common = _common_pct(customers, beliefs) / 100
+    return Terms(np.hstack(blocks), np.concatenate(means), sd, groups, common, shares)
+
+
+def _common_pct(customers: Sequence[MemberSeries], beliefs: Beliefs) -> float:
+    """What all meters may err alike [%]: the greatest of what is known of each one's like."""
+    of_meters = [beliefs.common_pct if m.prior_common_pct is None else m.prior_common_pct for m in customers]
+    return max([beliefs.common_least_pct, *of_meters])
 
 
 _Parts = Iterator[tuple[str, Floats, "Floats | float", "Floats | float"]]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from verifier.balance.fleet import Fleet
 from verifier.balance.hierarchy import Solved, ZoneData, most_probable, solve_given
 from verifier.balance.kinds_of_meters import Groups, MeterKind
-from verifier.balance.likelihood import ZoneLikelihood
+from verifier.balance.types import ZoneLikelihood
 from verifier.balance_settings import BalanceSettings
 
 _FIRST_FAR = 6.0  # robust standard deviations from the median of the type

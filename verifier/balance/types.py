@@ -33,7 +33,9 @@ class MemberSeries:
     customers', `passes_on` the references of zones inside, which count as customers; `sign` is −1 for exports.
     `mpe_pct` is None, with `no_limit` saying why, where no limit is known; `faults` are kinds of findings in force that
     spoil a balance. The meter was part of the zone in [`installed_us`, `removed_us`); outside it counts nothing.
-    `prior_mean_pct` and `prior_sd_pct` are those of healthy meters like it; `phase` is 1, 2, 3 or 123 (0: not known).
+    `prior_mean_pct` and `prior_sd_pct` are those of healthy meters like it, and `prior_common_pct` what these may err
+    together (None: what meters of the medium may), `prior_source` where they come from; `phase` is 1, 2, 3 or 123 (0:
+    not known).
     In the spans `spoiled_us`, [start, end), its quantities are not to be believed (a reset, a jump).
     """
 
@@ -53,6 +55,8 @@ class MemberSeries:
     prior_mean_pct: float = 0.0
     phase: int = 0
     spoiled_us: tuple[tuple[int, int], ...] = ()
+    prior_common_pct: float | None = None
+    prior_source: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,9 +151,32 @@ class ZoneReport:
 
 
 @dataclass(frozen=True)
+class ZoneLikelihood:
+    """Likelihood exp(−½ θᵀΛθ + hᵀθ) of the errors θ [%] of N meters of one zone at the end, see `likelihood`.
+
+    `information` Λ (N, N) [1/%²], positive semi-definite; `moment` h (N,) [1/%]. `told` (N,): the share of each meter's
+    prior variance that the data took away; `changed` (N,): meters that left their former level within the history.
+    """
+
+    meter_ids: tuple[int, ...]
+    information: Floats
+    moment: Floats
+    told: Floats
+    changed: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.meter_ids)
+
+
+@dataclass(frozen=True)
 class ZoneDay:
-    """The outcomes of every customer's meter at a day's end, and of the zone."""
+    """The outcomes of every customer's meter at a day's end, and of the zone.
+
+    `likelihood` is what the data alone say of the meters: at the last of the days asked for, of a zone that is
+    understood.
+    """
 
     end_us: int
     assessments: list[MeterAssessment]
     report: ZoneReport
+    likelihood: ZoneLikelihood | None = field(default=None, compare=False)

@@ -58,7 +58,7 @@ def estimates(
     e = 1/(1 + d) − 1, de = −dd/(1 + d)²: limits on e are limits on d.
     """
     losses_pct = _unplaced_losses_pct(past, state)
-    floor = np.hypot(settings.std_floor_pct, _network_doubt_pct(past, state, losses_pct, settings)) / 100
+    floor = left_out(past, state, settings)
     parts = _contributions(past, state)
     out = []
     for i, (member, averaged) in enumerate(zip(customers, state.averaged, strict=True)):
@@ -77,6 +77,12 @@ def estimates(
             own = {name: value * std / float(np.sqrt(std**2 - rest)) for name, value in own.items()}
         out.append(Estimate(100 * (1 / ratio - 1), std, below, above, 1 + mean, own))
     return out
+
+
+def left_out(past: History, state: ZoneState, settings: BalanceSettings) -> float:
+    """Standard deviation of what the model leaves out of each meter's coefficient d."""
+    doubt_pct = _network_doubt_pct(past, state, _unplaced_losses_pct(past, state), settings)
+    return float(np.hypot(settings.std_floor_pct, doubt_pct)) / 100
 
 
 def _doubted(averaged: Averaged, doubt: float, losses: float, prior_mean: float, prior_sd: float) -> Averaged:

@@ -122,6 +122,7 @@ def change_beliefs(settings: BalanceSettings, meters: int) -> ChangeBeliefs:
 
 def beliefs(medium: Medium, side: SideInformation, settings: BalanceSettings) -> Beliefs:
     """Prior spreads of a medium's terms: constant, quadratic, daily course, and what all meters may err alike [%]."""
+    least = 0.0
     constant, quadratic, rhythm, common = {
         # Technical losses of low-voltage networks are some percent, partly fixed, partly with the square of the load.
         Medium.ELECTRICITY: (2.0, 3.0, 0.3, 0.1),
@@ -131,5 +132,5 @@ def beliefs(medium: Medium, side: SideInformation, settings: BalanceSettings) ->
         Medium.GAS: (1.0, 0.0, 1.0, 0.5),
     }[medium]
     if medium is Medium.GAS and side.temperature_degc is None and side.atmospheric_hpa is None:
-        common = _UNCONVERTED_PCT
-    return Beliefs(constant, quadratic, rhythm, settings.loss_spread, settings.clock_sd_s(medium), common)
+        common = least = _UNCONVERTED_PCT  # of the season, whatever is known of the meters
+    return Beliefs(constant, quadratic, rhythm, settings.loss_spread, settings.clock_sd_s(medium), common, least)

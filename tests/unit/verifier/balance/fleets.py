@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from verifier.balance.kinds_of_meters import MeterKind
-from verifier.balance.likelihood import ZoneLikelihood
-from verifier.balance.types import Floats
+from verifier.balance.types import Floats, ZoneLikelihood
 
 
 @dataclass(frozen=True)
