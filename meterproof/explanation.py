@@ -78,7 +78,6 @@ def limit_data(meter: Meter, mpe_pct: float | None, settings: VerifierSettings) 
 
 
 def _balance_data(meter: Meter, told: Explanation, settings: VerifierSettings) -> dict[str, Any]:
-    own = meter.prior_sd_pct is not None
     report = told.report
     since_us = report.unmetered_since_us
     return {
@@ -99,9 +98,8 @@ def _balance_data(meter: Meter, told: Explanation, settings: VerifierSettings) -
         "prior": {
             "mean_pct": told.prior_mean_pct,
             "sd_pct": told.prior_sd_pct,
-            "source": "stated for this meter (prior_sd_pct)"
-            if own
-            else f"settings, balance.prior_sd_{meter.medium}_pct",
+            "common_pct": told.prior_common_pct,
+            "source": told.prior_source,
         },
         "budget_std_pct": {part.name: part.std_pct for part in told.budget},
         "remedies": [asdict(remedy) for remedy in told.remedies],
@@ -166,7 +164,9 @@ def _print_balance(data: Mapping[str, Any]) -> None:
             markup=False,
         )
     out.print(
-        f"prior: mean {prior['mean_pct']:g} %, standard deviation {prior['sd_pct']:g} % ({prior['source']});"
+        f"prior: mean {prior['mean_pct']:.4g} %, standard deviation {prior['sd_pct']:.4g} %"
+        + ("" if prior["common_pct"] is None else f", {prior['common_pct']:.4g} % in common with its like")
+        + f" ({prior['source']});"
         f" {'decidable' if data['decidable'] else 'not decidable'}",
         markup=False,
     )

@@ -1,5 +1,6 @@
 """Meters that a comparison with a standard decides where no balance could be made. Pure."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,8 +15,9 @@ def decided_by_comparison(
     """The day with verdicts for meters of which the balance has no estimate but a comparison is at hand.
 
     The comparisons that ended within the time that one takes at most before the day's end are joined with the prior
-    N(μ, prior_sd²) by their precisions w = 1/u²: the mean is Σ w e / Σ w and the variance 1 / Σ w (Gelman et al.,
-    Bayesian Data Analysis, 3rd ed., section 2.5). Where there is an estimate, it holds the comparisons already.
+    N(μ, s²), what the meter's like may err together within s, by their precisions w = 1/u²: the mean is Σ w e / Σ w and
+    the variance 1 / Σ w (Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.5). Where there is an estimate, it
+    holds the comparisons already.
     """
     by_id = {member.meter_id: member for member in members}
     start_us = day.end_us - settings.comparison.windows_days[0] * DAY_US
@@ -32,7 +34,8 @@ def _decided(
 ) -> MeterAssessment:
     if not compared or one.mpe_pct is None or one.std_pct is not None or one.outcome is not Outcome.WITHHELD:
         return one  # one that stands still or runs backward needs no figure to be nonconforming
-    parts = [(member.prior_mean_pct, member.prior_sd_pct), *((c.error_pct, c.std_pct) for c in compared)]
+    prior_sd_pct = math.hypot(member.prior_sd_pct, member.prior_common_pct or 0.0)
+    parts = [(member.prior_mean_pct, prior_sd_pct), *((c.error_pct, c.std_pct) for c in compared)]
     weights = [1 / std**2 for _, std in parts]
     error_pct = sum(w * e for w, (e, _) in zip(weights, parts, strict=True)) / sum(weights)
     std_pct = sum(weights) ** -0.5

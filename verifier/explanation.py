@@ -59,6 +59,8 @@ class Explanation:
     last_us: int
     prior_mean_pct: float
     prior_sd_pct: float
+    prior_common_pct: float | None
+    prior_source: str
     change_us: int | None
     decidable: bool
     budget: tuple[Component, ...]
@@ -84,6 +86,8 @@ def explain_assessment(members: Sequence[MemberSeries], one: MeterAssessment, re
         last_us=int(times[-1]) if times.size else one.end_us,
         prior_mean_pct=member.prior_mean_pct,
         prior_sd_pct=member.prior_sd_pct,
+        prior_common_pct=member.prior_common_pct,
+        prior_source=member.prior_source,
         change_us=one.change_us,
         decidable=bool(one.decidable),
         budget=tuple(sorted(parts, key=lambda part: -part.std_pct)),

@@ -19,6 +19,7 @@ from verifier.balance.types import Comparison, MeterAssessment, SideInformation,
 from verifier.file_comparisons import still_comparisons
 from verifier.kinds import FindingKind
 from verifier.offline_days import ZoneFile, day_ends, zone_days
+from verifier.priors import MeterPrior
 from verifier.settings import VerifierSettings
 from verifier.zone_findings import error_findings
 from verifier.zone_members import taking_part, zone_meters
@@ -35,7 +36,10 @@ _NOT_JUDGED: Final = {
 
 @dataclass(frozen=True)
 class MeterVerdict:
-    """A meter's last outcome in its zone; `zone` is empty for a meter of none. `assessment` is None without any."""
+    """A meter's last outcome in its zone; `zone` is empty for a meter of none. `assessment` is None without any.
+
+    `prior`: what was believed of a customer's meter before the data.
+    """
 
     zone: str
     meter: Meter
@@ -47,6 +51,7 @@ class MeterVerdict:
     std_pct: float | None = None
     p_nonconforming: float | None = None
     first_alert_us: int | None = None
+    prior: MeterPrior | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,9 @@ def _outcome_of(
     nonconforming.sort(key=lambda day: (day.meter_id, day.window_end))
     alerts = error_findings(nonconforming, settings.balance.persistence_days)
     verdicts = tuple(
-        _verdict(given, meter, role, last.get(meter.meter_id, (None, None))[0], alerts, settings)
+        _with_prior(
+            given, _verdict(given, meter, role, last.get(meter.meter_id, (None, None))[0], alerts, settings), settings
+        )
         for meter, role in _own_meters(given)
     )
     return verdicts, {i: day for i, (_, day) in last.items()}, len(ends)
@@ -216,6 +223,13 @@ def _verdict(
         )
     others = () if one is None else one.reasons
     return MeterVerdict(code, meter, role, Outcome.WITHHELD, (reason, *others), one, first_alert_us=first_us)
+
+
+def _with_prior(given: ZoneFile, verdict: MeterVerdict, settings: VerifierSettings) -> MeterVerdict:
+    meter_id, one = verdict.meter.meter_id, verdict.assessment
+    if verdict.role in _NOT_JUDGED or one is None or meter_id not in given.zone.meters:
+        return verdict
+    return replace(verdict, prior=given.zone.prior(meter_id, one.end_us, settings))
 
 
 def _lost(

@@ -1,7 +1,7 @@
 """The meters of a zone as series of accepted totals, from the registry and the readings."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from store.times import to_datetime
 from verifier.accepted import Series, accepted_totals
 from verifier.balance.types import MemberSeries
 from verifier.limits import running_limit_pct
+from verifier.priors import MeterPrior, prior_at
 from verifier.resume import followed_and_placeable
 from verifier.settings import VerifierSettings
 
@@ -26,11 +27,19 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True)
 class ZoneMeters:
-    """Who takes part in a zone's balance, over all time: its own members and the references of the zones inside."""
+    """Who takes part in a zone's balance, over all time: its own members and the references of the zones inside.
+
+    `priors`: the meters' pooled priors by meter_id, ascending by when they come into force.
+    """
 
     zone: Zone
     members: tuple[ZoneMember, ...]
     meters: Mapping[int, Meter]
+    priors: Mapping[int, Sequence[MeterPrior]] = field(default_factory=dict)
+
+    def prior(self, meter_id: int, end_us: int, settings: VerifierSettings) -> MeterPrior:
+        """What is believed of a meter in a history that ends at `end_us`, before its data."""
+        return prior_at(self.meters[meter_id], self.priors.get(meter_id, ()), end_us, settings.balance)
 
     def present(self, end_us: int) -> list[ZoneMember]:
         """The members installed just before `end_us`."""
@@ -92,6 +101,7 @@ def member_series(
         place = member.installation
         meter = zone.meters[place.meter_id]
         observed_us, total = series.get(place.meter_id, (np.empty(0, np.int64), np.empty(0)))
+        prior = zone.prior(place.meter_id, end_us, settings)
         own_reference = member.zone_id == zone.zone.zone_id and place.role == "reference"
         one = MemberSeries(
             meter_id=place.meter_id,
@@ -100,11 +110,14 @@ def member_series(
             observed_us=observed_us,
             total=total,
             resolution=meter.resolution_micro * float(place.multiplier) / MICRO,
-            prior_sd_pct=meter.prior_sd_pct or settings.balance.prior_sd_pct(Medium(meter.medium)),
+            prior_sd_pct=prior.sd_pct,
             mpe_pct=None,
             installed_us=member.start_us,
             removed_us=member.end_us,
+            prior_mean_pct=prior.mean_pct,
             phase=int(place.phase),
+            prior_common_pct=prior.common_pct,
+            prior_source=prior.source,
         )
         if own_reference:
             out.append(one)

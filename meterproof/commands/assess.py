@@ -1,6 +1,6 @@
 """`meterproof assess`: judge the meters of files of readings, without a database or a broker."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ from meterproof.offline.explained import check_explained, explained_meter, print
 from meterproof.offline.inputs import Files, Inputs, read_inputs
 from meterproof.offline.output import as_row, check_output, outcome_counts, write_verdicts
 from meterproof.offline.readings_file import ReadingOptions
+from meterproof.pools import pool_data, print_pools
 from meterproof.settings import Settings
 from meterproof.version import software_version
 from metrology.errors import InvalidInputError
@@ -27,6 +28,8 @@ from verifier.offline import (
     meters_of_no_zone,
     zone_files,
 )
+from verifier.offline_days import ZoneFile
+from verifier.offline_pooling import MediumFleet, pooled_zones
 from verifier.settings import VerifierSettings
 
 _ENCODINGS = ("utf-8", "latin-1", "cp1252", "gb18030")
@@ -52,6 +55,9 @@ def assess(
     figures: Annotated[
         Path | None, typer.Option("--figures", help="Draw each zone into this folder, as SVG and PNG.")
     ] = None,
+    pool_priors: Annotated[
+        bool, typer.Option("--pool-priors", help="Judge twice: with priors by type, lot and age of all zones' meters.")
+    ] = False,
     time_zone: Annotated[str, typer.Option(help="Zone of times without an offset, e.g. Asia/Shanghai.")] = "",
     encoding: Annotated[str, typer.Option(help="Encoding of CSV files, e.g. gb18030.")] = "utf-8",
     skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Count rows that can't be read.")] = False,
@@ -68,34 +74,46 @@ def assess(
         given = read_inputs(files, options, settings.verifier, lambda done: bars.update(task, completed=done))
         bars.update(task, total=max(given.readings.lines, 1))
         check_explained(explain or [], given)
-        judged = _judge(given, settings.verifier, bars)
+        judged, fleets = _judge(given, settings.verifier, bars, pools=pool_priors)
     verdicts = [one for zone in judged for one in zone.meters] + meters_of_no_zone(given.registry)
     write_verdicts(output, verdicts)
     drawn = draw(judged)
     explained = [explained_meter(serial, given, judged, settings.verifier) for serial in explain or []]
+    pools = [pool_data(one.medium, one.fleet) for one in fleets]
     if as_json:
         summary = _summary(given, judged, verdicts, settings.verifier)
-        shown = {"explained": explained} if explained else {}
+        shown: dict[str, Any] = {"explained": explained} if explained else {}
+        shown |= {"priors": pools} if pools else {}
         print_json(summary | {"meters": [as_row(one) for one in verdicts]} | shown)
         return
     _warn(given)
     print_figures(f"{readings.name}: {len(verdicts)} meters", _figures(given, judged, verdicts))
+    print_pools(pools)
     for data in explained:
         print_explained(data)
     out.print(f"written to {output}" + (f", {len(drawn)} figures to {figures}" if drawn else ""), markup=False)
 
 
-def _judge(given: Inputs, settings: VerifierSettings, bars: Progress) -> list[ZoneVerdict]:
+def _judge(
+    given: Inputs, settings: VerifierSettings, bars: Progress, *, pools: bool
+) -> tuple[list[ZoneVerdict], list[MediumFleet]]:
+    """The zones' verdicts, and the fleets from which their meters' priors were taken, if so asked for."""
     steps = step_results(given.readings.rows, given.registry.records, settings)
-    at = last_zones(given.registry)
     zones = list(zone_files(given.registry, steps, given.side, given.site_tests))
+    fleets: list[MediumFleet] = []
+    if pools:
+        first = _judged_once(zones, settings, bars)
+        zones, fleets = pooled_zones(first, given.registry, settings.balance)
+    judged, at = _judged_once(zones, settings, bars), last_zones(given.registry)
+    return [one.of_meters({i for i, zone_id in at.items() if zone_id == one.zone.zone_id}) for one in judged], fleets
+
+
+def _judged_once(zones: Sequence[ZoneFile], settings: VerifierSettings, bars: Progress) -> list[ZoneVerdict]:
     if len(zones) == 1:
         task = bars.add_task(f"days of {zones[0].zone.zone.code}", total=None)
-        judged = [judge_zone(zones[0], settings, lambda done, of: bars.update(task, completed=done, total=of))]
-    else:
-        task = bars.add_task("zones", total=max(len(zones), 1))
-        judged = judge_zones(zones, settings, lambda done: bars.update(task, completed=done))
-    return [one.of_meters({i for i, zone_id in at.items() if zone_id == one.zone.zone_id}) for one in judged]
+        return [judge_zone(zones[0], settings, lambda done, of: bars.update(task, completed=done, total=of))]
+    task = bars.add_task("zones", total=max(len(zones), 1))
+    return judge_zones(zones, settings, lambda done: bars.update(task, completed=done))
 
 
 def _drawing(folder: Path | None) -> Callable[[list[ZoneVerdict]], list[Path]]:

@@ -32,6 +32,10 @@ SCHEMA: Final = pa.schema(
         ("mpe_pct", pa.float64()),
         ("window_start", _TIME),
         ("window_end", _TIME),
+        ("prior_mean_pct", pa.float64()),
+        ("prior_sd_pct", pa.float64()),
+        ("prior_common_pct", pa.float64()),
+        ("prior_source", pa.string()),
     ]
 )
 
@@ -66,7 +70,7 @@ def write_verdicts(path: Path, verdicts: Sequence[MeterVerdict]) -> None:
 
 def as_row(one: MeterVerdict) -> dict[str, Any]:
     """The row of a meter, its times aware."""
-    window = one.assessment
+    window, prior = one.assessment, one.prior
     return {
         "zone": one.zone,
         "meter": one.meter.serial,
@@ -81,6 +85,10 @@ def as_row(one: MeterVerdict) -> dict[str, Any]:
         "mpe_pct": window.mpe_pct if window else one.meter.mpe_pct,
         "window_start": None if window is None else to_datetime(window.start_us),
         "window_end": None if window is None else to_datetime(window.end_us),
+        "prior_mean_pct": prior and prior.mean_pct,
+        "prior_sd_pct": prior and prior.sd_pct,
+        "prior_common_pct": prior and prior.common_pct,
+        "prior_source": prior and prior.source,
     }
 
 

@@ -139,7 +139,8 @@ def _judged(walk: ZoneWalk, past: History, state: ZoneState, calm: dict[int, Fig
         reasons=reasons,
     )
     told = None
-    if is_last and not reasons:
+    # Losses beyond what is allowed say nothing against estimates; to leave such zones out would choose by the errors.
+    if is_last and all(reason.code == "zone_refused" for reason in reasons):
         told = zone_likelihood(past, state, given.customers, left_out(past, state, settings))
     return ZoneDay(end_us, assessments, report, told)
 

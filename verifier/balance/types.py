@@ -173,7 +173,7 @@ class ZoneDay:
     """The outcomes of every customer's meter at a day's end, and of the zone.
 
     `likelihood` is what the data alone say of the meters: at the last of the days asked for, of a zone that is
-    understood.
+    understood (it may be refused for its losses).
     """
 
     end_us: int
