@@ -17,6 +17,7 @@ from meterproof.commands import (
     explain,
     imports,
     migrate,
+    priors,
     quarantine,
     regulations,
     replay,
@@ -70,6 +71,7 @@ app.command("migrate")(migrate.migrate)
 app.command("check-config")(check_config.check_config)
 app.command("assess")(assess.assess)
 app.command("explain")(explain.explain)
+app.command("priors")(priors.priors)
 app.command("decode")(decode.decode_payload)
 app.add_typer(imports.app, name="import")
 app.add_typer(quarantine.app, name="quarantine")

@@ -2,10 +2,12 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -32,3 +34,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
 def print_figures(title: str, figures: Mapping[str, Any]) -> None:
     """Named figures, a line each."""
     print_table(title, ["", ""], [[name, value] for name, value in figures.items()])
+
+
+@contextmanager
+def bars() -> Iterator[Progress]:
+    """Bars on standard error; nothing where it is no terminal."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as shown:
+        yield shown

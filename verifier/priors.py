@@ -16,7 +16,7 @@ _YEAR_US: Final = 365.25 * 86_400e6
 
 @dataclass(frozen=True)
 class MeterPrior:
-    """Mean and standard deviation of a meter's error before the data [%], for histories that end at `from_us` or later.
+    """Mean and standard deviation of a meter's error before the data [%], for histories that end after `from_us`.
 
     `common_pct`: what the meters of its like may err together; None: what those of the medium may. `source` says in
     words where it comes from.
@@ -36,7 +36,7 @@ def prior_at(meter: Meter, pooled: Sequence[MeterPrior], end_us: int, settings: 
     """
     if meter.prior_sd_pct is not None:
         return MeterPrior(0.0, meter.prior_sd_pct, None, "stated for this meter (prior_sd_pct)")
-    in_force = [one for one in pooled if one.from_us <= end_us]
+    in_force = [one for one in pooled if one.from_us < end_us]
     if in_force:
         return in_force[-1]
     sd_pct = settings.prior_sd_pct(Medium(meter.medium))

@@ -55,11 +55,15 @@ def history_members(
 
 
 def ends_of_like_members(zone: ZoneMeters, ends_us: Sequence[int], starts_us: Sequence[int]) -> list[tuple[int, ...]]:
-    """Successive ends whose histories begin at the same time (`starts_us`, one an end) and have the same members."""
+    """Successive ends whose histories begin at the same time (`starts_us`, one an end) and have the same members.
+
+    The same priors of these are in force at all of them.
+    """
     groups: list[list[int]] = []
     before = None
     for end_us, start_us in zip(ends_us, starts_us, strict=True):
-        like = (start_us, tuple(zone.within(start_us, end_us)))
+        priors = tuple(sum(one.from_us < end_us for one in of_meter) for of_meter in zone.priors.values())
+        like = (start_us, tuple(zone.within(start_us, end_us)), priors)
         if like != before:
             groups.append([])
         groups[-1].append(end_us)

@@ -12,6 +12,7 @@ from metrology.errors import MeterproofError
 from metrology.quantities import MICRO, Medium
 from store.assessments import child_zones, expired_standards
 from store.meter_facts import load_meter_records
+from store.meter_priors import load_meter_priors
 from store.readings import read_conflicts, read_meter_readings
 from store.registry import Meter, Zone, ZoneMember, load_meters
 from store.times import to_datetime
@@ -53,7 +54,12 @@ class ZoneMeters:
 def load_zone_meters(connection: Connection, zone: Zone) -> ZoneMeters:
     """The zone's participants, see `zone_meters`."""
     members = taking_part(zone, child_zones(connection, zone.zone_id))
-    return zone_meters(zone, members, load_meters(connection, sorted({m.installation.meter_id for m in members})))
+    ids = sorted({m.installation.meter_id for m in members})
+    priors: dict[int, list[MeterPrior]] = {}
+    for row in load_meter_priors(connection, ids):
+        prior = MeterPrior(row.mean_pct, row.sd_pct, row.common_pct, row.source, row.from_us)
+        priors.setdefault(row.meter_id, []).append(prior)
+    return replace(zone_meters(zone, members, load_meters(connection, ids)), priors=priors)
 
 
 def taking_part(zone: Zone, children: Collection[int]) -> tuple[ZoneMember, ...]:

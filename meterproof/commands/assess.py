@@ -1,14 +1,13 @@
 """`meterproof assess`: judge the meters of files of readings, without a database or a broker."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
-from meterproof.console import err, out, print_figures, print_json
+from meterproof.console import bars, err, out, print_figures, print_json
 from meterproof.offline.explained import check_explained, explained_meter, print_explained
 from meterproof.offline.inputs import Files, Inputs, read_inputs
 from meterproof.offline.output import as_row, check_output, outcome_counts, write_verdicts
@@ -69,12 +68,12 @@ def assess(
     check_output(output, [one for one in (readings, meters, zones, site_tests) if one is not None])
     draw = _drawing(figures)
     options = ReadingOptions(time_zone, _encoding(encoding), skip_bad_rows)
-    with _bars() as bars:
-        task = bars.add_task("lines read", total=None)
-        given = read_inputs(files, options, settings.verifier, lambda done: bars.update(task, completed=done))
-        bars.update(task, total=max(given.readings.lines, 1))
+    with bars() as progress:
+        task = progress.add_task("lines read", total=None)
+        given = read_inputs(files, options, settings.verifier, lambda done: progress.update(task, completed=done))
+        progress.update(task, total=max(given.readings.lines, 1))
         check_explained(explain or [], given)
-        judged, fleets = _judge(given, settings.verifier, bars, pools=pool_priors)
+        judged, fleets = _judge(given, settings.verifier, progress, pools=pool_priors)
     verdicts = [one for zone in judged for one in zone.meters] + meters_of_no_zone(given.registry)
     write_verdicts(output, verdicts)
     drawn = draw(judged)
@@ -95,25 +94,25 @@ def assess(
 
 
 def _judge(
-    given: Inputs, settings: VerifierSettings, bars: Progress, *, pools: bool
+    given: Inputs, settings: VerifierSettings, shown: Progress, *, pools: bool
 ) -> tuple[list[ZoneVerdict], list[MediumFleet]]:
     """The zones' verdicts, and the fleets from which their meters' priors were taken, if so asked for."""
     steps = step_results(given.readings.rows, given.registry.records, settings)
     zones = list(zone_files(given.registry, steps, given.side, given.site_tests))
     fleets: list[MediumFleet] = []
     if pools:
-        first = _judged_once(zones, settings, bars)
+        first = _judged_once(zones, settings, shown)
         zones, fleets = pooled_zones(first, given.registry, settings.balance)
-    judged, at = _judged_once(zones, settings, bars), last_zones(given.registry)
+    judged, at = _judged_once(zones, settings, shown), last_zones(given.registry)
     return [one.of_meters({i for i, zone_id in at.items() if zone_id == one.zone.zone_id}) for one in judged], fleets
 
 
-def _judged_once(zones: Sequence[ZoneFile], settings: VerifierSettings, bars: Progress) -> list[ZoneVerdict]:
+def _judged_once(zones: Sequence[ZoneFile], settings: VerifierSettings, shown: Progress) -> list[ZoneVerdict]:
     if len(zones) == 1:
-        task = bars.add_task(f"days of {zones[0].zone.zone.code}", total=None)
-        return [judge_zone(zones[0], settings, lambda done, of: bars.update(task, completed=done, total=of))]
-    task = bars.add_task("zones", total=max(len(zones), 1))
-    return judge_zones(zones, settings, lambda done: bars.update(task, completed=done))
+        task = shown.add_task(f"days of {zones[0].zone.zone.code}", total=None)
+        return [judge_zone(zones[0], settings, lambda done, of: shown.update(task, completed=done, total=of))]
+    task = shown.add_task("zones", total=max(len(zones), 1))
+    return judge_zones(zones, settings, lambda done: shown.update(task, completed=done))
 
 
 def _drawing(folder: Path | None) -> Callable[[list[ZoneVerdict]], list[Path]]:
@@ -127,14 +126,6 @@ def _drawing(folder: Path | None) -> Callable[[list[ZoneVerdict]], list[Path]]:
     if folder.exists() and not folder.is_dir():
         raise InvalidInputError(f"--figures {folder}: is a file; name a folder")
     return lambda judged: draw_zones(folder, judged)
-
-
-@contextmanager
-def _bars() -> Iterator[Progress]:
-    """Bars on standard error; nothing where it is no terminal."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
-        yield bars
 
 
 def _encoding(name: str) -> Any:
