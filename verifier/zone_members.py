@@ -124,6 +124,7 @@ def member_series(
             phase=int(place.phase),
             prior_common_pct=prior.common_pct,
             prior_source=prior.source,
+            unpooled_sd_pct=None if prior.common_pct is None else settings.balance.prior_sd_pct(Medium(meter.medium)),
         )
         if own_reference:
             out.append(one)

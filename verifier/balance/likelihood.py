@@ -23,29 +23,34 @@ from verifier.balance.types import Floats, MemberSeries, ZoneLikelihood
 _LOWEST_RATIO = 0.05  # true quantity over indicated, as in `verdict`
 
 
-def zone_likelihood(past: History, state: ZoneState, customers: Sequence[MemberSeries], doubt: float) -> ZoneLikelihood:
-    """Of the zone's own meters after the state's days, by the terms as they are believed in `past`.
+def zone_likelihood(
+    past: History, state: ZoneState, customers: Sequence[MemberSeries], doubt: float
+) -> ZoneLikelihood | None:
+    """Of the zone's own meters after the state's days, by the terms as they are believed in `past`; None without any.
 
     `doubt`: standard deviation of what the model leaves out, of each meter's coefficient. A meter that errs from the
     history's first day on by more than was believed counts with its whole error; its prior is that of such a change.
     """
-    size = past.terms.sd.size
-    own = _own(customers)
-    lever = np.zeros((len(own), size + len(state.changes)))
-    lever[np.arange(len(own)), own] = 1.0
+    size, own = past.terms.sd.size, _own(customers)
+    if not own:
+        return None
+    # Of the posterior only the meters' own terms and their changes are needed.
+    terms = np.array([*own, *range(size, size + len(state.changes))])
+    lever = np.eye(len(own), terms.size)
     changed = np.array([(state.averaged[i].change_day or 0) > 0 for i in own], dtype=np.bool_)
-    for column, change in enumerate(state.changes, start=size):
+    for column, change in enumerate(state.changes, start=len(own)):
         if change.meter in own:
             place = own.index(change.meter)
             lever[place, column] = course(change.kind, np.array(float(state.days - change.day)))
             changed[place] |= change.day > 0 or change.kind != STEP
     prior = past.terms.prior.extended([change.sd for change in state.changes])
-    before = (lever * prior.sd**2) @ lever.T + prior.common_sd**2
-    mean, covariance = lever @ state.posterior.mean, lever @ state.posterior.covariance @ lever.T
+    before = (lever * prior.sd[terms] ** 2) @ lever.T + prior.common_sd**2
+    mean = lever @ state.posterior.mean[terms]
+    covariance = lever @ state.posterior.covariance[np.ix_(terms, terms)] @ lever.T
     # Changes that may have come, but are not believed, widen an estimate as well.
     widened = np.array([state.averaged[i].moments[1] for i in own]) ** 2 - np.diag(covariance)
     doubts = np.sqrt(np.maximum(widened, 0.0) + doubt**2)
-    likelihood = without_prior(mean, covariance, lever @ prior.mean, before)
+    likelihood = without_prior(mean, covariance, lever @ prior.mean[terms], before)
     likelihood = doubted(*likelihood, doubts)
     likelihood = of_errors(*likelihood, np.maximum(1 + mean, _LOWEST_RATIO))
     told = np.clip(1 - (np.diag(covariance) + doubts**2) / np.diag(before), 0.0, 1.0)

@@ -34,7 +34,8 @@ class MemberSeries:
     `mpe_pct` is None, with `no_limit` saying why, where no limit is known; `faults` are kinds of findings in force that
     spoil a balance. The meter was part of the zone in [`installed_us`, `removed_us`); outside it counts nothing.
     `prior_mean_pct` and `prior_sd_pct` are those of healthy meters like it, and `prior_common_pct` what these may err
-    together (None: what meters of the medium may), `prior_source` where they come from; `phase` is 1, 2, 3 or 123 (0:
+    together (None: what meters of the medium may), `prior_source` where they come from; where the prior
+    was learned from its like, `unpooled_sd_pct` is what it would be otherwise; `phase` is 1, 2, 3 or 123 (0:
     not known).
     In the spans `spoiled_us`, [start, end), its quantities are not to be believed (a reset, a jump).
     """
@@ -57,6 +58,7 @@ class MemberSeries:
     spoiled_us: tuple[tuple[int, int], ...] = ()
     prior_common_pct: float | None = None
     prior_source: str = ""
+    unpooled_sd_pct: float | None = None
 
 
 @dataclass(frozen=True)

@@ -254,7 +254,7 @@ def _doubt(
     past: History, state: ZoneState, i: int, member: MemberSeries, one: Estimate, settings: BalanceSettings
 ) -> Reason | None:
     """Why a meter whose estimate lies well within its limits is not said to conform all the same."""
-    information = 1 - (one.std_pct / member.prior_sd_pct) ** 2
+    information = told_share(one.std_pct, member)
     if information < settings.information_min:
         data = {"information": information, "needed": settings.information_min}
         text = "the data say little of this meter: the verdict would rest on what was believed before"
@@ -267,3 +267,16 @@ def _doubt(
         text = "the meter registered hardly anything in the last day: whether it still runs can't be told from that"
         return Reason("little_recent_use", text, data)
     return None
+
+
+def told_share(std_pct: float, member: MemberSeries) -> float:
+    """How much of the prior's variance the data took away, 1 − u²/s².
+
+    What its like told of a meter is no information of its own: with a prior P² that was learned from them, the data's
+    own variance v = 1/(u⁻² − P⁻²) is held against the spread s that would be believed otherwise, 1/(1 + v/s²). With
+    P = s that is the same.
+    """
+    if member.unpooled_sd_pct is None:
+        return 1 - (std_pct / member.prior_sd_pct) ** 2
+    precision = std_pct**-2 - 1 / (member.prior_sd_pct**2 + (member.prior_common_pct or 0.0) ** 2)
+    return 1 / (1 + 1 / (precision * member.unpooled_sd_pct**2)) if precision > 0 else 0.0

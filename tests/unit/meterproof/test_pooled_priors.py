@@ -97,3 +97,4 @@ def test_estimates_are_nearer_to_the_truth_and_cover_it(
     assert np.sqrt(np.mean(after**2)) < np.sqrt(np.mean(before**2))
     z = after / np.array([pooled[m]["std_pct"] for m in errors])
     assert np.mean(np.abs(z) < 2.5) >= 0.95
+    assert {pooled[m]["outcome"] for m in errors} == {"conforming"}

@@ -8,6 +8,7 @@ from balance_zones import Made, days_of, make_zone
 from numpy.testing import assert_allclose
 
 from verifier.balance.types import MemberSeries, ZoneLikelihood
+from verifier.balance.verdict import told_share
 
 
 def likelihood_of(members: list[MemberSeries], days: int) -> ZoneLikelihood:
@@ -65,6 +66,23 @@ def test_references_of_zones_inside_are_no_example_of_the_customers() -> None:
     zone = make_zone(Made(6, days=10, meters=6))
     members = [replace(zone.members[0], passes_on=True), *zone.members[1:]]
     assert likelihood_of(members, 10).meter_ids == (1, 2, 3, 4, 5)
+
+
+def test_a_zone_of_zones_alone_has_no_meters_of_its_own() -> None:
+    zone = make_zone(Made(6, days=10, meters=6))
+    members = [replace(member, passes_on=not member.is_reference) for member in zone.members]
+    assert days_of(members, [10])[0].likelihood is None
+
+
+def test_a_prior_learned_from_its_like_is_no_information_of_a_meters_own() -> None:
+    """However narrow, it takes nothing from what the data told, nor does it stand for them."""
+    member = make_zone(Made(8, days=1, meters=2)).members[0]
+    plain = replace(member, prior_sd_pct=0.6)
+    narrow = replace(member, prior_sd_pct=0.1, prior_common_pct=0.1, unpooled_sd_pct=0.6)
+    data = 0.2**-2
+    for one, variance in ((plain, 0.36), (narrow, 0.02)):
+        assert told_share((data + 1 / variance) ** -0.5, one) == pytest.approx(0.36 / (0.36 + 0.04))
+    assert told_share(0.15, narrow) == 0.0
 
 
 def test_what_is_common_to_a_group_moves_a_zone_with_its_reference() -> None:
