@@ -148,12 +148,20 @@ class Fleet:
 
     def _counts(self, model: str, without: int | None, lot: str | None = None) -> tuple[int, int]:
         """Meters of a type (or a lot of it) that tell something, and their zones, one zone left out."""
-        of_zones = [
-            int(np.sum(~data.removed & (zone.told >= self.settings.pool_told_min) & self._of(zone, model, lot)))
-            for place, (zone, data) in enumerate(zip(self.zones, self.data, strict=True))
-            if place != without
-        ]
-        return sum(of_zones), sum(count > 0 for count in of_zones)
+        of_zones = [count for place, count in self._telling.get((model, lot), {}).items() if place != without]
+        return sum(of_zones), len(of_zones)
+
+    @cached_property
+    def _telling(self) -> dict[tuple[str, str | None], dict[int, int]]:
+        """By type (lot None) and by lot: how many meters tell something, by zone."""
+        out: dict[tuple[str, str | None], dict[int, int]] = {}
+        for place, (zone, data) in enumerate(zip(self.zones, self.data, strict=True)):
+            for i in np.flatnonzero(~data.removed & (zone.told >= self.settings.pool_told_min)):
+                kind = self.kinds[zone.meter_ids[i]]
+                for lot in (None, kind.lot):
+                    of_zone = out.setdefault((kind.model, lot), {})
+                    of_zone[place] = of_zone.get(place, 0) + 1
+        return out
 
     def _without(self, zone: int | None) -> tuple[Floats, Floats]:
         """Mean and covariance of the coefficients without a zone's part."""
