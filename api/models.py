@@ -156,6 +156,7 @@ class ZoneRemedy(Answer):
     text: str
     newly_decidable: int = Field(description="Meters of which a verdict could be had then and can't be now.")
     std_fall_pct: float = Field(description="By how much the meters' mean standard uncertainty would fall [%].")
+    serial: str | None = Field(default=None, description="The meter that it is about, if it is about one.")
 
 
 class ZoneReason(Answer):
@@ -176,6 +177,7 @@ class ZoneReport(Answer):
     unmetered: float | None = Field(description="Load that no meter shows, in the zone's unit an interval.")
     unmetered_since: Time | None
     decidable: int = Field(description="Meters of which a verdict can be had.")
+    meters: int = Field(description="Meters that were assessed on that day.")
     reasons: list[ZoneReason]
     remedies: list[ZoneRemedy] = Field(description="The best first.")
     assessed_at: Time

@@ -67,6 +67,11 @@ class Formatter:
             return self._texts("none")
         return ("±" if plus_minus else "") + (f"{value:+.2f} %" if signed else f"{value:.2f} %").replace("-", "−")
 
+    def rate(self, quantity: float, interval_s: float, medium: str) -> str:
+        """A quantity an interval [base unit] as the rate that people know: kW or m³/h."""
+        unit = "kW" if base_unit(medium) == "kWh" else "m³/h"
+        return f"{quantity * 3600 / interval_s:,.3g} {unit}".replace("-", "−")
+
     def probability(self, value: float | None) -> str:
         """A probability in percent; never rounded to certainty."""
         if value is None:

@@ -11,9 +11,10 @@ from api.console.alert_page import FormState, alert_values, form_after_error
 from api.console.inbox import InboxParameters, inbox_values, summary_cards
 from api.console.rendering import Links, Renderer
 from api.console.site_tests import POINT_ROWS, SiteTestForm, form_error, record_by_form, site_test_values
+from api.console.zone_page import meter_estimate, zone_values
 from api.context import ContextDep
 from api.models import AlertSummary
-from api.parameters import MAX_ID, IdPath, Parameters, SerialPath, UtilityPath
+from api.parameters import MAX_ID, IdPath, Parameters, SerialPath, UtilityPath, ZonePath
 from api.routers.alerts import load_alert
 from api.routers.meters import load_meter_detail
 from api.routers.quarantine import QuarantineParameters, load_quarantine
@@ -175,6 +176,14 @@ def quarantine_page(
     return renderer.page(request, "quarantine.html", values)
 
 
+@router.get("/zones/{utility}/{zone:path}")
+def zone_page(request: Request, utility: UtilityPath, zone: ZonePath, context: ContextDep) -> Response:
+    """One zone: how well its balance was understood on the last day, and its meters' estimates."""
+    renderer = _renderer(request)
+    texts, fmt = renderer.texts(request), renderer.formatter(request)
+    return renderer.page(request, "zone.html", zone_values(context, utility, zone, texts, fmt, Links(request)))
+
+
 @router.get("/meters/{utility}/{serial:path}")
 def meter_page(
     request: Request,
@@ -182,12 +191,15 @@ def meter_page(
     serial: SerialPath,
     context: ContextDep,
 ) -> Response:
-    """One meter's card."""
+    """One meter's card, with what the balance last said of it."""
+    renderer = _renderer(request)
+    texts, fmt = renderer.texts(request), renderer.formatter(request)
     meter = load_meter_detail(context, utility, serial)
     with context.reading() as conn:
         rows = list_alerts(conn, AlertFilter(utility=utility, serial=serial), None, _MAX_METER_ALERTS)
         row = find_meter(conn, utility, serial)
         tests = site_test_values(conn, row["meter_id"] if row else None, meter.medium, SiteTestForm())
+        estimate = meter_estimate(conn, row["meter_id"], texts, fmt) if row else None
     alerts = [AlertSummary.model_validate(row) for row in rows]
-    values: dict[str, Any] = {"meter": meter, "alerts": alerts, **tests}
-    return _renderer(request).page(request, "meter.html", values)
+    values: dict[str, Any] = {"meter": meter, "alerts": alerts, "estimate": estimate, **tests}
+    return renderer.page(request, "meter.html", values)

@@ -8,6 +8,7 @@ from api.texts import Texts
 
 _ALERT = re.compile(r"/alerts/(\d+)")
 _METER = re.compile(r"/meters/([^/]+)/(.+)")
+_ZONE = re.compile(r"/zones/([^/]+)/(.+)")
 _CHOICES = re.compile(r"'([\w-]+)'")
 _LISTED = re.compile(r"; use one of (.+)$")
 
@@ -30,6 +31,8 @@ def _missing(path: str, texts: Texts) -> str:
         return texts("missing_alert", id=alert[1])
     if meter := _METER.fullmatch(path):
         return texts("missing_meter", utility=meter[1], serial=meter[2])
+    if zone := _ZONE.fullmatch(path):
+        return texts("missing_zone", utility=zone[1], zone=zone[2])
     return texts("missing_address", path=path)
 
 

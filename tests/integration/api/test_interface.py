@@ -112,7 +112,8 @@ def test_zones(shared):
     report = shared.client.get("/v1/zones/dazhou-power/TG-0417").json()["report"]
     assert (report["window_end"], report["decidable"], report["unmetered_since"]) == ("2026-03-30T00:00:00Z", 7, None)
     assert report["reasons"] == [{"code": "unmetered_load", "text": "a load runs past the meters"}]
-    assert report["remedies"][0] == {"code": "network", "text": "a plan", "newly_decidable": 2, "std_fall_pct": 0.1}
+    remedy = {"code": "network", "text": "a plan", "newly_decidable": 2, "std_fall_pct": 0.1, "serial": None}
+    assert report["remedies"][0] == remedy
     problem(shared.client.get("/v1/zones/dazhou-water/TG-0417"), 404)
 
 

@@ -32,7 +32,7 @@ def test_each_text_is_there_in_both_languages_with_the_same_fields(section, key)
 
 
 def test_chinese_texts_are_chinese():
-    same = {"product", "none", "other_language", "point_uncertainty"}
+    same = {"product", "none", "other_language", "point_uncertainty", "list_comma"}
     for section, key in ENTRIES:
         if section == "ui" and key not in same:
             assert re.search(r"[\u4e00-\u9fff]", load_catalogue()[section][key]["zh"]), key
@@ -135,3 +135,21 @@ def test_an_unknown_key_of_a_section_stands_for_itself():
 )
 def test_choice_of_the_language(asked, accept, expected):
     assert choose_language(asked, accept, "zh") == expected
+
+
+def test_every_remedy_and_part_of_an_uncertainty_is_named():
+    folder, catalogue = FOLDER.parent / "verifier" / "balance", load_catalogue()
+    remedies = (folder / "remedies.py").read_text()
+    codes = set(re.findall(r'_remedy\(\s*at, "(\w+)"', remedies)) | set(re.findall(r'\[?\("(\w+)", \(', remedies))
+    assert {"more_days", "clocks", "network", "reference", "gap_repair", "site_test"} <= codes
+    assert codes == catalogue["remedy"].keys()
+    parts = set(re.findall(r'yield "(\w+)"', (folder / "model.py").read_text()))
+    verdict = (folder / "verdict.py").read_text()
+    parts |= set(re.findall(r'(?:own|out)\["(\w+)"\]', verdict)) | set(re.findall(r'out = \{"(\w+)"', verdict))
+    assert {"meters", "noise", "changes", "left_out", "gains"} <= parts
+    assert parts == catalogue["contribution"].keys()
+
+
+def test_every_detail_belongs_to_a_reason():
+    catalogue = load_catalogue()
+    assert {key.partition(".")[0] for key in catalogue["reason_detail"]} <= catalogue["reason"].keys()
