@@ -46,6 +46,9 @@ class BalanceSettings(BaseModel):
     noise_customer_max_water: Annotated[float, Field(gt=0)] = Field(
         default=0.2, description="The same for water, whose leakage is never quite still."
     )
+    noise_customer_max_gas: Annotated[float, Field(gt=0)] = Field(
+        default=0.2, description="The same for gas: the temperature at the customers is never quite known."
+    )
     unmetered_max_pct: Percent = Field(
         default=1.0, description="A load past the meters above this share of the zone's withholds its verdicts [%]."
     )
@@ -164,6 +167,14 @@ class BalanceSettings(BaseModel):
             Medium.ELECTRICITY: self.regulation_electricity,
             Medium.WATER: self.regulation_water,
             Medium.GAS: self.regulation_gas,
+        }[medium]
+
+    def noise_max(self, medium: Medium) -> float:
+        """Unexplained noise against a customer's variation above which a zone of the medium is not understood."""
+        return {
+            Medium.ELECTRICITY: self.noise_customer_max,
+            Medium.WATER: self.noise_customer_max_water,
+            Medium.GAS: self.noise_customer_max_gas,
         }[medium]
 
     def prior_sd_pct(self, medium: Medium) -> float:

@@ -98,9 +98,8 @@ def understanding(
     noise, typical = _noise(past, state)
     size, since = _unmetered(past, state)
     is_water = zone.medium is Medium.WATER
-    most = settings.noise_customer_max_water if is_water else settings.noise_customer_max
     unmetered_max_pct = settings.unmetered_max_water_pct if is_water else settings.unmetered_max_pct
-    if noise > most * typical:
+    if noise > settings.noise_max(zone.medium) * typical:
         data = {"noise": noise, "customer": typical, "unmetered": size, "since_us": since}
         text = (
             f"the balance leaves {100 * noise / past.load:.2g} % of the load unexplained from interval to interval,"
