@@ -191,6 +191,11 @@ def take_rechecks(connection: Connection) -> dict[int, datetime]:
     return dict(rows)
 
 
+def note_recheck(connection: Connection, zone_id: int, from_at: datetime) -> None:
+    """The zone's days from a time on are to be assessed again."""
+    connection.execute("insert into zone_recheck (zone_id, from_at) values (%s, %s)", (zone_id, from_at))
+
+
 def nonconforming_days(connection: Connection, meter_ids: Sequence[int]) -> list[DayOutcome]:
     """Every nonconforming outcome of the meters, in whatever zone, by meter and day."""
     rows = connection.execute(

@@ -62,16 +62,22 @@ class FileRegistry:
 
 
 def read_registry(
-    meters: Table, zones: Table | None, *, time_zone: str, reference_uncertainty_pct: float, interval_s: int = 3600
+    meters: Table,
+    zones: Table | None,
+    *,
+    time_zone: str,
+    reference_uncertainty_pct: float,
+    interval_s: int = 3600,
+    refused: str = REFUSED,
 ) -> FileRegistry:
     """The registry of a meters file and, where there is one, a zones file.
 
-    `reference_uncertainty_pct` and `interval_s` are those of zones that state none. Raises ImportRefusedError with the
-    faults of a file, InvalidInputError for a wrong header.
+    `reference_uncertainty_pct` and `interval_s` are those of zones that state none; `refused` says what faults lead
+    to. Raises ImportRefusedError with the faults of a file, InvalidInputError for a wrong header.
     """
     state = RegistryState(None)
-    zone_rows, ignored = _zone_rows(zones, state)
-    problems = Problems(meters.source, REFUSED)
+    zone_rows, ignored = _zone_rows(zones, state, refused)
+    problems = Problems(meters.source, refused)
     check_columns(meters, REQUIRED, KNOWN)
     filled, no_resolution = _filled(meters)
     rows, more_ignored = parse_meter_rows(filled, read_zone(time_zone), problems)
@@ -96,10 +102,10 @@ def read_registry(
     )
 
 
-def _zone_rows(table: Table | None, state: RegistryState) -> tuple[dict[str, ZoneRow], list[str]]:
+def _zone_rows(table: Table | None, state: RegistryState, refused: str) -> tuple[dict[str, ZoneRow], list[str]]:
     if table is None:
         return {}, []
-    problems = Problems(table.source, REFUSED)
+    problems = Problems(table.source, refused)
     ignored = check_columns(table, ZONES_REQUIRED, ZONES_KNOWN)
     rows = parse_zone_rows(table, state, problems)
     problems.refuse_if_any()

@@ -13,7 +13,7 @@ _UTILITY_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """What an import did: meters (or zones, standards) by what became of them, and readings released.
+    """What an import did: meters (or zones, standards, parts of zones) by what became of them, and readings released.
 
     `changed` counts also those that the file does not name, such as a meter that was exchanged. `zones_created` are
     zones that a meters file named first; `ignored_columns` are columns that mean nothing to the import.

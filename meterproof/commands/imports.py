@@ -1,4 +1,4 @@
-"""`meterproof import`: meters, zones, reference standards and site tests from CSV or Parquet, all or nothing."""
+"""`meterproof import`: meters, zones, standards, site tests, and what is known beside readings, all or nothing."""
 
 import getpass
 from collections.abc import Callable
@@ -11,6 +11,7 @@ import typer
 from meterproof.console import out, print_json
 from meterproof.embedded.runtime import find_servers
 from meterproof.settings import Settings
+from meterproof.side_folder import import_folder
 from store.database import Connection, connect
 from store.import_summary import ImportSummary
 from store.meter_import import import_meters
@@ -20,7 +21,8 @@ from store.tables import Table, read_table
 from store.zone_import import import_zones
 
 app = typer.Typer(
-    help="Register meters, zones, reference standards or site tests from a CSV or Parquet file, all or nothing."
+    help="Register meters, zones, reference standards, site tests, or what is known of zones beside their readings,"
+    " from files, all or nothing."
 )
 
 File = Annotated[Path, typer.Argument(help="CSV (comma, semicolon or tab; UTF-8) or Parquet.")]
@@ -100,6 +102,29 @@ def site_tests(
     _import(context.obj, file, encoding, act, as_json)
 
 
+@app.command("side")
+def side(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="Holds a folder for each zone, as for assess --side.")
+    ],
+    utility: Utility,
+    meters: Annotated[
+        Path | None, typer.Option(help="Meters file in whose order the resistances are; needed for these alone.")
+    ] = None,
+    time_zone: Annotated[str, typer.Option(help="Zone of times without an offset.")] = "UTC",
+    encoding: Annotated[str | None, typer.Option(help="Encoding of a meters file that is not UTF-8.")] = None,
+    actor: Actor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Of each zone: resistances of paths shared by customers (electricity), pressures (water), conditions (gas)."""
+    table = None if meters is None else read_table(meters, encoding)
+    running = find_servers(context.obj)
+    with connect(running.database) as conn, conn.transaction():
+        summary = import_folder(conn, folder, table, utility=utility, time_zone=time_zone, actor=_actor(actor))
+    _tell(str(folder), summary, as_json)
+
+
 def _import(
     settings: Settings,
     file: Path,
@@ -111,11 +136,15 @@ def _import(
     running = find_servers(settings)
     with connect(running.database) as conn, conn.transaction():
         summary = act(conn, table)
+    _tell(file.name, summary, as_json)
+
+
+def _tell(name: str, summary: ImportSummary, as_json: bool) -> None:
     if as_json:
         print_json(asdict(summary))
         return
     out.print(
-        f"{file.name}: {summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged"
+        f"{name}: {summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged"
         + (f", {summary.released:,} waiting readings released" if summary.released else ""),
         markup=False,
     )

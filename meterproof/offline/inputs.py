@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from meterproof.offline.readings_file import FileReadings, ReadingOptions, read_readings
-from meterproof.offline.side_files import read_side
+from meterproof.offline.side_files import Faults, SideZone, read_side
 from meterproof.offline.site_tests import read_site_tests
-from store.file_registry import USUAL_CLASS, FileRegistry, read_registry
+from store.file_registry import REFUSED, USUAL_CLASS, FileRegistry, read_registry
 from store.tables import read_table
 from verifier.balance.types import Comparison, SideInformation
+from verifier.resistances import customers_in_order
 from verifier.inference import resolution_micro, usual_interval_s
 from verifier.settings import VerifierSettings
 
@@ -57,10 +58,18 @@ def read_inputs(
     tests: list[Comparison] = []
     if files.site_tests is not None:
         tests = read_site_tests(files.site_tests, meters, options.time_zone, encoding)
-    side = {} if files.side is None else read_side(files.side, registry, options.time_zone)
+    side = {} if files.side is None else _read_side(files.side, registry, options.time_zone)
     held = read_readings(files.readings, meters, options, on_lines)
     completed, notes = _completed(registry, held)
     return Inputs(completed, held, side, tests, notes)
+
+
+def _read_side(folder: Path, registry: FileRegistry, time_zone: str) -> dict[int, SideInformation]:
+    zones = [SideZone(z.zone_id, z.code, z.medium, len(customers_in_order(z))) for z in registry.zones]
+    faults = Faults()
+    side = read_side(folder, zones, time_zone, faults)
+    faults.refuse_if_any(f"--side {folder}", REFUSED)
+    return side
 
 
 def _completed(registry: FileRegistry, held: FileReadings) -> tuple[FileRegistry, dict[str, str]]:

@@ -1,7 +1,8 @@
 """What may stand beside a zone's readings, a folder a zone: the network's resistances, and the conditions."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +10,10 @@ from numpy.typing import NDArray
 from meterproof.offline.times import times_of_rows
 from metrology.errors import InvalidInputError
 from metrology.quantities import Medium
-from store.cells import Problems, RowReader, check_columns
-from store.file_registry import REFUSED, FileRegistry
-from store.registry import Zone
+from store.cells import MAX_PROBLEMS, Problems, RowReader, check_columns
+from store.errors import ImportRefusedError
 from store.tables import Table, read_table
 from verifier.balance.types import SideInformation
-from verifier.resistances import customers_in_order
 
 RESISTANCE: Final = "resistance_ohm.npy"
 CONDITIONS: Final = "conditions.csv"
@@ -27,44 +26,97 @@ _RANGES: Final[dict[Medium, dict[str, tuple[float, float]]]] = {
     Medium.WATER: {"pressure_m": (-10.0, 1000.0)},
     Medium.GAS: {"temperature_degc": (-60.0, 80.0), "atmospheric_hpa": (400.0, 1100.0)},
 }
+_Read = TypeVar("_Read")
 
 
-def read_side(folder: Path, registry: FileRegistry, time_zone: str) -> dict[int, SideInformation]:
-    """By zone_id what the folder holds of the registry's zones, files in `<zone>/`.
+class SideZone(NamedTuple):
+    """A zone that a folder may tell of; `customers`: of how many its matrix is, None where no meters file is given."""
 
-    `resistance_ohm.npy`, of phase conductors, and beside it `network.csv` with the neutral's resistance over theirs;
-    `conditions.csv`.
+    zone_id: int
+    code: str
+    medium: str
+    customers: int | None
 
-    Raises InvalidInputError naming file, place, value and remedy; also if nothing in the folder belongs to any zone.
+
+class Faults:
+    """The faults of several files: the first ones, and how many there are."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._found: list[str] = []
+
+    def add(self, fault: str, count: int = 1) -> None:
+        """Notes a fault, which names its file."""
+        self.total += count
+        self._found.append(fault)
+
+    def read(self, reading: Callable[[], _Read]) -> _Read | None:
+        """What a file holds; None where it is refused, and its faults are noted."""
+        try:
+            return reading()
+        except ImportRefusedError as error:
+            for text in error.problems:
+                self.add(f"{error.source}, {text}")
+            self.total += error.total - len(error.problems)
+        except InvalidInputError as error:
+            self.add(str(error))
+        return None
+
+    def refuse_if_any(self, source: str, refused: str) -> None:
+        """Raises ImportRefusedError with the faults, if there are any."""
+        if self.total:
+            raise ImportRefusedError(source, self._found[:MAX_PROBLEMS], self.total, refused)
+
+
+def read_side(folder: Path, zones: Sequence[SideZone], time_zone: str, faults: Faults) -> dict[int, SideInformation]:
+    """By zone_id what the folder holds of the zones: `<zone>/resistance_ohm.npy`, `<zone>/conditions.csv`.
+
+    `time_zone`: of times without an offset; empty: they are wrong. What is wrong is noted in `faults` by file, place,
+    value and remedy; also if nothing in the folder belongs to any zone.
     """
     if not folder.is_dir():
-        raise InvalidInputError(f"--side {folder}: is no folder; name the one that holds a folder for each zone")
-    found = {}
-    for zone in registry.zones:
-        resistance, conditions = folder / zone.code / RESISTANCE, folder / zone.code / CONDITIONS
-        network = folder / zone.code / NETWORK
-        matrix = _read_resistance(resistance, zone) if resistance.exists() else None
-        if network.exists():
-            found[zone.zone_id] = SideInformation(matrix, neutral_ratio=_read_neutral(network, zone, matrix))
-        elif matrix is not None:
-            found[zone.zone_id] = SideInformation(matrix)
-        if conditions.exists():
-            found[zone.zone_id] = _read_conditions(conditions, zone, time_zone)
-    if not found:
-        example = folder / registry.zones[0].code / RESISTANCE if registry.zones else folder
-        raise InvalidInputError(f"--side {folder}: holds nothing for any of the zones; expected such as {example}")
+        faults.add(f"{folder}: is no folder; name the one that holds a folder for each zone")
+        return {}
+    found, before = {}, faults.total
+    for zone in zones:
+        side = _read_zone(folder / zone.code, zone, time_zone, faults)
+        if side is not None:
+            found[zone.zone_id] = side
+    if not found and faults.total == before:
+        example = folder / zones[0].code / RESISTANCE if zones else folder
+        faults.add(f"{folder}: holds nothing for any of the zones; expected such as {example}")
     return found
 
 
-def _read_resistance(path: Path, zone: Zone) -> NDArray[np.float64]:
+def _read_zone(folder: Path, zone: SideZone, time_zone: str, faults: Faults) -> SideInformation | None:
+    resistance, network, conditions = folder / RESISTANCE, folder / NETWORK, folder / CONDITIONS
+    matrix, side = None, None
+    if resistance.exists():
+        matrix = faults.read(lambda: _read_resistance(resistance, zone))
+    if network.exists():
+        ratio = faults.read(lambda: _read_neutral(network, zone, resistance.exists()))
+        if matrix is not None and ratio is not None:
+            return SideInformation(resistance_ohm=matrix, neutral_ratio=ratio)
+    if conditions.exists():
+        side = faults.read(lambda: _read_conditions(conditions, zone, time_zone))
+    elif matrix is not None:
+        side = SideInformation(resistance_ohm=matrix)
+    return side
+
+
+def _read_resistance(path: Path, zone: SideZone) -> NDArray[np.float64]:
     if zone.medium != Medium.ELECTRICITY:
         raise InvalidInputError(f"{path}: zone {zone.code} is one of {zone.medium}; resistances are for electricity")
+    size = zone.customers
+    if size is None:
+        raise InvalidInputError(
+            f"{path}: it is not said which meter stands in which row; name the meters file in whose order (--meters)"
+        )
     try:
         given = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidInputError(f"{path}: no readable .npy file ({reason}); write it with numpy.save") from None
-    size = len(customers_in_order(zone))
     if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
         kind = getattr(given, "dtype", type(given).__name__)
         raise InvalidInputError(f"{path}: holds {kind}; expected an array of real numbers [ohm]")
@@ -99,14 +151,14 @@ def _refuse_impossible(path: Path, matrix: NDArray[np.float64]) -> None:
         )
 
 
-def _read_neutral(path: Path, zone: Zone, matrix: NDArray[np.float64] | None) -> float:
-    if matrix is None:
+def _read_neutral(path: Path, zone: SideZone, has_matrix: bool) -> float:
+    if not has_matrix:
         raise InvalidInputError(
             f"{path}: zone {zone.code} has no {RESISTANCE}, of which it tells the neutral; give both or neither"
         )
     table = read_table(path)
     check_columns(table, tuple(_NEUTRAL), tuple(_NEUTRAL))
-    problems = Problems(str(path), REFUSED)
+    problems = Problems(str(path))
     values = _numbers(table, _NEUTRAL, problems)["neutral_ratio"]
     problems.refuse_if_any()
     if values.size != 1:
@@ -114,13 +166,13 @@ def _read_neutral(path: Path, zone: Zone, matrix: NDArray[np.float64] | None) ->
     return float(values[0])
 
 
-def _read_conditions(path: Path, zone: Zone, time_zone: str) -> SideInformation:
+def _read_conditions(path: Path, zone: SideZone, time_zone: str) -> SideInformation:
     ranges = _RANGES[Medium(zone.medium)]
     if not ranges:
         raise InvalidInputError(f"{path}: zone {zone.code} is one of {zone.medium}; conditions are for water and gas")
     table = read_table(path)
     check_columns(table, ("observed_at", *ranges), ("observed_at", *ranges))
-    problems = Problems(str(path), REFUSED)
+    problems = Problems(str(path))
     times = times_of_rows(table, "observed_at", time_zone, problems)
     values = _numbers(table, ranges, problems)
     for row, backwards in zip(table.rows[1:], np.diff(times) <= 0, strict=True):
@@ -130,9 +182,7 @@ def _read_conditions(path: Path, zone: Zone, time_zone: str) -> SideInformation:
     problems.refuse_if_any()
     if not table.rows:
         raise InvalidInputError(f"{path}: holds no row; leave the file out, or give the conditions")
-    return SideInformation(
-        None, times, values.get("pressure_m"), values.get("temperature_degc"), values.get("atmospheric_hpa")
-    )
+    return SideInformation(conditions_us=times, **values)
 
 
 def _numbers(

@@ -57,6 +57,7 @@ def test_the_demo_ends_by_itself_and_accounts_for_its_readings(tmp_path: Path) -
         (["check-config"], {"METERPROOF_MQTT__URL": "http://x", "METERPROOF_MQTT__CLIENT_ID": "g"}, "mqtt.url"),
         (["--config", "missing.toml", "check-config"], {}, "missing.toml"),
         (["import", "meters", "missing.csv", "--utility", "u"], {}, "missing.csv"),
+        (["import", "side", "missing", "--utility", "u"], {}, "missing"),
         (["replay", "missing.csv", "--mapping", "missing.toml"], {}, "missing.toml"),
         (["simulate", "missing.toml"], {}, "missing.toml"),
         (["score", "missing.json"], {}, "missing.json"),

@@ -264,6 +264,19 @@ def test_wrong_conditions_are_refused_by_place(tmp_path: Path, medium: str, cont
     assert str(path) in str(raised.value)
 
 
+def test_the_faults_of_all_files_beside_are_told_at_once(tmp_path: Path) -> None:
+    folder = zone_of(tmp_path, "water")
+    np.save(folder / "resistance_ohm.npy", np.eye(2))
+    (folder / "conditions.csv").write_text("observed_at,pressure_m\n2026-01-05T00:00:00Z,x\nnow,40\n")
+    with pytest.raises(InvalidInputError) as raised:
+        read_files(tmp_path, side=tmp_path / "side")
+    text = str(raised.value)
+    assert "nothing was assessed, 3 faults" in text
+    assert f"{folder / 'resistance_ohm.npy'}: zone Z is one of water" in text
+    assert f"{folder / 'conditions.csv'}, line 2, column pressure_m: 'x'" in text
+    assert f"{folder / 'conditions.csv'}, line 3, column observed_at: 'now'" in text
+
+
 @pytest.mark.parametrize("make", [lambda folder: None, lambda folder: (folder / "side").rename(folder / "beside")])
 def test_a_side_folder_with_nothing_for_the_zones_is_refused(tmp_path: Path, make: Callable[[Path], Any]) -> None:
     zone_of(tmp_path, "water")
