@@ -12,8 +12,8 @@ from meterproof.offline.site_tests import read_site_tests
 from store.file_registry import REFUSED, USUAL_CLASS, FileRegistry, read_registry
 from store.tables import read_table
 from verifier.balance.types import Comparison, SideInformation
-from verifier.resistances import customers_in_order
 from verifier.inference import resolution_micro, usual_interval_s
+from verifier.resistances import customers_in_order
 from verifier.settings import VerifierSettings
 
 

@@ -1,6 +1,7 @@
 """What may stand beside a zone's readings, a folder a zone: the network's resistances, and the conditions."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -90,17 +91,15 @@ def read_side(folder: Path, zones: Sequence[SideZone], time_zone: str, faults: F
 
 def _read_zone(folder: Path, zone: SideZone, time_zone: str, faults: Faults) -> SideInformation | None:
     resistance, network, conditions = folder / RESISTANCE, folder / NETWORK, folder / CONDITIONS
-    matrix, side = None, None
+    matrix = ratio = side = None
     if resistance.exists():
         matrix = faults.read(lambda: _read_resistance(resistance, zone))
     if network.exists():
         ratio = faults.read(lambda: _read_neutral(network, zone, resistance.exists()))
-        if matrix is not None and ratio is not None:
-            return SideInformation(resistance_ohm=matrix, neutral_ratio=ratio)
     if conditions.exists():
         side = faults.read(lambda: _read_conditions(conditions, zone, time_zone))
     elif matrix is not None:
-        side = SideInformation(resistance_ohm=matrix)
+        side = SideInformation(matrix) if ratio is None else SideInformation(matrix, neutral_ratio=ratio)
     return side
 
 
@@ -182,7 +181,7 @@ def _read_conditions(path: Path, zone: SideZone, time_zone: str) -> SideInformat
     problems.refuse_if_any()
     if not table.rows:
         raise InvalidInputError(f"{path}: holds no row; leave the file out, or give the conditions")
-    return SideInformation(conditions_us=times, **values)
+    return replace(SideInformation(conditions_us=times), **values)
 
 
 def _numbers(
