@@ -24,7 +24,7 @@ from store.findings import FindingDraft, Provenance, Replaced, findings_in_force
 from store.registry import load_zone
 from store.times import to_datetime, to_micros
 from verifier.arrays import FOREVER_US, Structured
-from verifier.balance.assess import NO_SIDE, assess_days, history_start
+from verifier.balance.assess import assess_days, history_start
 from verifier.balance.types import DAY_US, MeterAssessment, ZoneDay, ZoneFacts
 from verifier.compared import decided_by_comparison
 from verifier.comparison_sources import comparisons_until
@@ -48,6 +48,7 @@ from verifier.zone_members import (
     load_zone_meters,
     reference_faults,
 )
+from verifier.zone_side import load_zone_side, side_of_day
 
 Connection = psycopg.Connection[Any]
 _DAYS_AT_ONCE = 28  # whose readings are held in memory together
@@ -56,8 +57,9 @@ _DAYS_AT_ONCE = 28  # whose readings are held in memory together
 class ZoneAssessor:
     """Brings the assessments of the zones of given meters, and the findings that rest on them, up to date.
 
-    An outcome depends on the readings up to `late_member_s` past its day's end, on the findings in force and on the
-    tests on site alone, not on the order in which they came: each day's end is judged from the whole of its history.
+    An outcome depends on the readings up to `late_member_s` past its day's end, on the findings in force, on the tests
+    on site and on what is known of the zone beside its readings alone, not on the order in which they came: each day's
+    end is judged from the whole of its history.
     Not to be shared between threads.
     """
 
@@ -144,6 +146,7 @@ class ZoneAssessor:
             part = ends[i : i + _DAYS_AT_ONCE]
             starts = [history_start(first_us, end_us, settings.balance) for end_us in part]
             series = load_series(connection, zone, starts[0] - REACH_US, part[-1] + late_us, commit_seq, settings)
+            known = load_zone_side(connection, zone.zone.zone_id, starts[0], part[-1])
             for group in ends_of_like_members(zone, part, starts):
                 start_us = history_start(first_us, group[0], settings.balance)
                 members = history_members(zone, series, spoiling, start_us, group[-1], settings)
@@ -154,7 +157,8 @@ class ZoneAssessor:
                     | reference_faults(connection, zone.zone.zone_id, zone.present(end_us), end_us)
                     for end_us in group
                 }
-                yield DaysInput(group, members, tried, faults)
+                side = side_of_day(zone.zone, known, members, start_us, group[-1])
+                yield DaysInput(group, members, tried, faults, side)
 
     def _first_reading(self, connection: Connection, zone: ZoneMeters) -> int | None:
         first_at = first_reading(connection, sorted(zone.meters))
@@ -188,7 +192,7 @@ def _tried(
 def judged_days(zone: ZoneMeters, given: DaysInput, settings: VerifierSettings) -> Iterator[ZoneDay]:
     """The outcomes of the meters that are there at each day's end."""
     days = assess_days(
-        facts_of(zone), given.members, NO_SIDE, given.comparisons_at, given.ends_us, settings.balance,
+        facts_of(zone), given.members, given.side, given.comparisons_at, given.ends_us, settings.balance,
         given.faults.__getitem__,
     )  # fmt: skip
     for day in days:

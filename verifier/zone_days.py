@@ -8,7 +8,7 @@ import numpy as np
 from metrology.quantities import MICRO
 from store.findings import FindingDraft
 from verifier.accepted import Series
-from verifier.balance.types import DAY_US, Comparison, MemberSeries, ZoneDay
+from verifier.balance.types import DAY_US, Comparison, MemberSeries, SideInformation, ZoneDay
 from verifier.pair_comparison import FoundComparison
 from verifier.settings import VerifierSettings
 from verifier.zone_findings import spoiled_spans
@@ -27,6 +27,7 @@ class DaysInput:
     members: tuple[MemberSeries, ...]
     tried_at: Callable[[int], Sequence[FoundComparison]]
     faults: Mapping[int, Mapping[int, tuple[str, ...]]]
+    side: SideInformation
 
     def comparisons_at(self, end_us: int) -> tuple[Comparison, ...]:
         """Those of a day's end that are measurements."""

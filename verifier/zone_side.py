@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from store.registry import Zone
-from store.side import QUANTITIES, ConditionRecords, Network, load_conditions, load_network
+from store.side import ConditionRecords, Network, load_conditions, load_network
 from verifier.balance.types import MemberSeries, SideInformation
 from verifier.resistances import resistance_by_place
 
@@ -40,7 +40,12 @@ def side_of_day(
         resistance = resistance_by_place(zone, known.network.meter_ids, customers, known.network.resistance_ohm)
         side = replace(side, resistance_ohm=resistance, neutral_ratio=known.network.neutral_ratio)
     conditions = known.conditions.within(start_us, end_us)
-    if conditions.observed_us.size:
-        values = {quantity: conditions.of(quantity) for quantity in QUANTITIES}
-        side = replace(side, conditions_us=conditions.observed_us, **values)
-    return side
+    if not conditions.observed_us.size:
+        return side
+    return replace(
+        side,
+        conditions_us=conditions.observed_us,
+        pressure_m=conditions.of("pressure_m"),
+        temperature_degc=conditions.of("temperature_degc"),
+        atmospheric_hpa=conditions.of("atmospheric_hpa"),
+    )

@@ -1,7 +1,6 @@
 """What may stand beside a zone's readings, a folder a zone: the network's resistances, and the conditions."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -181,7 +180,9 @@ def _read_conditions(path: Path, zone: SideZone, time_zone: str) -> SideInformat
     problems.refuse_if_any()
     if not table.rows:
         raise InvalidInputError(f"{path}: holds no row; leave the file out, or give the conditions")
-    return replace(SideInformation(conditions_us=times), **values)
+    return SideInformation(
+        None, times, values.get("pressure_m"), values.get("temperature_degc"), values.get("atmospheric_hpa")
+    )
 
 
 def _numbers(

@@ -115,6 +115,21 @@ def test_a_network_is_kept_by_meters_and_replaced_without_losing_the_former_one(
     ]
 
 
+def test_the_neutrals_ratio_comes_and_changes_with_the_network(registry: Connection, tmp_path: Path) -> None:
+    put(tmp_path, "E1/resistance_ohm.npy", MATRIX)
+    (zone_id,) = registry.execute("select zone_id from zone where code = 'E1'").fetchone() or (0,)
+    bring(registry, tmp_path)
+    put(tmp_path, "E1/network.csv", "neutral_ratio\n2\n")
+    assert bring(registry, tmp_path).changed == 1
+    network = load_network(registry, zone_id)
+    assert network is not None
+    assert network.neutral_ratio == 2.0
+    assert bring(registry, tmp_path).unchanged == 1
+    put(tmp_path, "E1/network.csv", "neutral_ratio\n-1\n")
+    with pytest.raises(ImportRefusedError, match="neutral_ratio"):
+        bring(registry, tmp_path)
+
+
 def test_conditions_take_the_place_of_their_own_span_alone(registry: Connection, tmp_path: Path) -> None:
     put(tmp_path, "W1/conditions.csv", pressures("05,40", "06,41", "07,42", "08,43"))
     assert became(bring(registry, tmp_path, None)) == (1, 0, 0)
