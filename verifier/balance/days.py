@@ -10,6 +10,7 @@ from verifier.balance.history import History
 from verifier.balance.information import DayBlock, Posterior, Sums, day_sums, solve, sums_of, whiten
 from verifier.balance.network import met_in_neutral, met_on_phases
 from verifier.balance.noise import DayRows, NoiseShape, day_covariance, first_shape, fit_shape, scaled, tail_inflation
+from verifier.balance.silence import Silence
 from verifier.balance.types import Floats
 
 # What a day may add to the logarithm of a change's odds: on a day in a thousand a load that no meter shows goes up and
@@ -29,12 +30,17 @@ def day_rows(past: History, day: int, level: float = 1.0) -> DayRows:
     ]
     # What a stopped meter does not show goes on about its usual course as it did before.
     unmetered = [
-        (max(one.first, first) - first, min(one.last, last) - first, factor * one.variance, one.persistence)
-        for one, factor in zip(past.silences, (level * share**2 for share in past.missing), strict=True)
-        if factor > 0 and one.first < last and one.last > first
+        _unmetered(one, level * share**2, first, last)
+        for one, share in zip(past.silences, past.missing, strict=True)
+        if share > 0 and one.first < last and one.last > first
     ]
     relative = line.customers[first:last].sum(axis=1) / past.load
     return DayRows(line.usable[first:last], relative, line.instant_variance[first : last + 1], gaps, unmetered)
+
+
+def _unmetered(one: Silence, factor: float, first: int, last: int) -> tuple[int, int, float, float, float]:
+    span = max(one.first, first) - first, min(one.last, last) - first
+    return *span, factor * one.variance, one.persistence, factor * one.daily_variance
 
 
 def unrest(block: DayBlock, terms: Floats) -> float:

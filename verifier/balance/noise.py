@@ -44,14 +44,14 @@ class DayRows:
 
     `relative_load` (T,): load against the zone's mean. `instant_variance` (T + 1,): of the sum of all registers.
     `gaps`: with places counted from the day's first interval. `unmetered`: loads of known spread that no meter shows,
-    as intervals [first, last) with the variance of each and the correlation of successive ones.
+    as intervals [first, last) with the variance of each, the correlation of successive ones, and that of the whole day.
     """
 
     used: NDArray[np.bool_]
     relative_load: Floats
     instant_variance: Floats
     gaps: Sequence[Gap]
-    unmetered: Sequence[tuple[int, int, float, float]] = ()
+    unmetered: Sequence[tuple[int, int, float, float, float]] = ()
 
 
 def day_covariance(shape: NoiseShape, day: DayRows, inflation: Floats | None = None) -> Floats:
@@ -71,8 +71,9 @@ def day_covariance(shape: NoiseShape, day: DayRows, inflation: Floats | None = N
         part = slice(max(gap.first, 0), min(gap.last, size))
         covariance[part, part] -= gap.variance / (gap.last - gap.first)
         np.einsum("ii->i", covariance)[part] += gap.variance
-    for first, last, variance, persistence in day.unmetered:
-        covariance[first:last, first:last] += scipy.linalg.toeplitz(variance * persistence ** np.arange(last - first))
+    for first, last, variance, persistence, daily in day.unmetered:
+        course = scipy.linalg.toeplitz(variance * persistence ** np.arange(last - first))
+        covariance[first:last, first:last] += course + daily
     if shape.red > 0:
         covariance += scipy.linalg.toeplitz(shape.red * shape.persistence ** np.arange(size))
     covariance += shape.daily

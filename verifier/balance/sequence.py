@@ -18,7 +18,7 @@ from verifier.balance.history import History
 from verifier.balance.hyper import likeliest_sd
 from verifier.balance.information import DayBlock, Posterior, Sums, day_sums, sums_of
 from verifier.balance.noise import NoiseShape
-from verifier.balance.silence import CERTAIN
+from verifier.balance.silence import CERTAIN, is_missing
 from verifier.balance.types import Floats
 
 _ROUNDS = 2  # of calibration and search at an epoch
@@ -136,13 +136,18 @@ def _taken_in(past: History, state: ZoneState, beliefs: ChangeBeliefs) -> ZoneSt
 def _missing(
     past: History, days: int, changes: Sequence[Change], posterior: Posterior, beliefs: ChangeBeliefs
 ) -> tuple[float, ...]:
-    """The shares of silent meters' usual load that went on, 0 where surely no more than a small one did."""
+    """By what share of silent meters' usual loads the rows may vary: 1 where one surely went on, 0 where surely none.
+
+    How much of it was used on the mean tells little of its ups and downs.
+    """
     part = past.terms.columns("silent")
     shares = coefficients(past, days - 1, changes, posterior)[part]
     sds = np.sqrt(np.diag(posterior.covariance)[part])
     return tuple(
-        float(np.clip(share, 0.0, 1.0)) if share + CERTAIN * sd > beliefs.stopped_share else 0.0
-        for share, sd in zip(shares, sds, strict=True)
+        1.0
+        if is_missing(share, sd, beliefs.stopped_share)
+        else float(np.clip(share, 0.0, 1.0)) * (share + CERTAIN * sd > beliefs.stopped_share)
+        for share, sd in zip(shares.tolist(), sds.tolist(), strict=True)
     )
 
 

@@ -23,7 +23,7 @@ class Silence:
     """A long silence of the meter in column `meter`: intervals [first, last), and its usual course, (T,).
 
     `variance` [base unit²]: that of what it registered in an interval before, about the usual course;
-    `persistence` the correlation of those of successive intervals.
+    `persistence` the correlation of those of successive intervals, `daily_variance` what days' means vary by beyond it.
     """
 
     meter: int
@@ -32,6 +32,7 @@ class Silence:
     course: Floats
     variance: float
     persistence: float
+    daily_variance: float
 
 
 def is_missing(share: float, sd: float, least: float) -> bool:
@@ -58,17 +59,25 @@ def long_silences(x: Floats, instants_us: Instants, until: int) -> list[Silence]
             usual = usual_course(x[:first, i], slot[:first], slots)
             course[first:last] = usual[slot[first:last]]
             if abs(course.sum()) > 0:
-                spread = _spread(x[:first, i] - usual[slot[:first]])
+                spread = _spread(x[:first, i] - usual[slot[:first]], slots)
                 out.append(Silence(i, first, last, course, *spread))
     return out
 
 
-def _spread(deviation: Floats) -> tuple[float, float]:
-    """Variance of an interval's deviation from the usual course, and its correlation with the next one's."""
+def _spread(deviation: Floats, slots: int) -> tuple[float, float, float]:
+    """Variance of an interval's deviation from the usual course, its correlation with the next one's, that of days.
+
+    Of a day's mean the first two make σ²·(1 + 2·Σ (1 − k/m)·ρ^k)/m by themselves.
+    """
     variance = float(np.mean(deviation**2))
-    if variance <= 0:
-        return 0.0, 0.0
-    return variance, float(np.clip(np.mean(deviation[1:] * deviation[:-1]) / variance, 0.0, 0.99))
+    days = deviation.size // slots
+    if variance <= 0 or not days:
+        return variance, 0.0, 0.0
+    persistence = float(np.clip(np.mean(deviation[1:] * deviation[:-1]) / variance, 0.0, 0.99))
+    lags = np.arange(1, slots)
+    chance = variance * (1 + 2 * float(np.sum((1 - lags / slots) * persistence**lags))) / slots
+    daily = deviation[: days * slots].reshape(days, slots).mean(axis=1)
+    return variance, persistence, max(float(np.mean(daily**2)) - chance, 0.0)
 
 
 def _goes_on_to(x: Floats, place: int) -> int:

@@ -19,7 +19,7 @@ _CERTAIN = 1.645  # of a normal: 95 % on one side
 _LOWEST_RATIO = 0.05  # true quantity over indicated; at 0 the meter's load would not exist
 _FOREIGN_RATIO = 0.2
 _REMAINDER = 0.4
-_SETTLED_DAYS = 10  # that a change must last beside a load that no meter shows
+_DATED_DAYS = 3  # by which a change may be dated too early
 
 
 @dataclass(frozen=True)
@@ -235,18 +235,15 @@ def _outcome(
 
 
 def _unsettled(past: History, state: ZoneState, i: int) -> Reason | None:
-    """Why a meter's change is not told yet: a stopped meter's load may go up and down with this one's for some days."""
+    """Why a meter's change is not told yet: a stopped meter's load goes up and down with this one's by chance."""
     changed = state.averaged[i].change_day
     place = past.edges[state.days] - 1
-    ongoing = zip(past.silences, past.missing, strict=True)
-    since = [one.first for one, share in ongoing if share > 0 and one.meter != i and one.first <= place < one.last]
-    if changed is None or not since or past.edges[changed + 1] <= min(since):
+    told = zip(past.silences, past.missing, strict=True)
+    first = [one.first for one, share in told if share > 0 and one.meter != i and one.first <= place < one.last]
+    if changed is None or not first or past.edges[min(changed + _DATED_DAYS, state.days)] < min(first):
         return None
-    age = state.days - changed
-    if age >= _SETTLED_DAYS:
-        return None
-    data = {"days": age, "needed": _SETTLED_DAYS, "unmetered_since_us": int(past.timeline.instants_us[min(since)])}
-    text = "the meter seems to have changed while another's load is not registered: it is told when it lasts"
+    data = {"unmetered_since_us": int(past.timeline.instants_us[min(first)])}
+    text = "the meter seems to have changed while another's load is not registered: exchange that one first"
     return Reason("change_not_settled", text, data)
 
 

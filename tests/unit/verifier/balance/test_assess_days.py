@@ -120,3 +120,21 @@ def test_what_no_balance_can_be_made_of_is_withheld_with_its_reason(what: str, c
     assert code in codes(day.report)
     assert len(day.assessments) == sum(member.meter_id != REFERENCE for member in members)
     assert all(one.outcome is Outcome.WITHHELD and one.error_pct is None for one in day.assessments)
+
+
+def test_beside_a_stopped_meter_others_are_judged_but_new_changes_wait() -> None:
+    """Meter 1 stands still from day 14 on; meter 3 changed before that, meter 5 after it."""
+    before = make_zone(Made(54, days=26, meters=10, silent={1: 14.0}, errors_pct={3: 8.0}, begins_day=8.0)).members
+    later = make_zone(Made(54, days=26, meters=10, silent={1: 14.0}, errors_pct={5: 30.0}, begins_day=17.0)).members
+    for members, meter, outcome, code in (
+        (before, 3, Outcome.NONCONFORMING, "outside_limits"),
+        (later, 5, Outcome.INCONCLUSIVE, "change_not_settled"),
+    ):
+        (day,) = days_of(members, [26])
+        found = by_meter(day)
+        assert day.report.reasons == ()
+        assert codes(found[1]) == {"stopped"}
+        assert (found[meter].outcome, codes(found[meter])) == (outcome, {code})
+        others = [one.outcome for i, one in found.items() if i not in (1, meter)]
+        assert Outcome.NONCONFORMING not in others
+        assert others.count(Outcome.CONFORMING) >= 6
