@@ -144,6 +144,7 @@ def test_every_remedy_and_part_of_an_uncertainty_is_named():
     assert {"more_days", "clocks", "network", "reference", "gap_repair", "site_test"} <= codes
     assert codes == catalogue["remedy"].keys()
     parts = set(re.findall(r'yield "(\w+)"', (folder / "model.py").read_text()))
+    parts |= set(re.findall(r'Group\("(\w+)"', (folder / "history.py").read_text()))
     verdict = (folder / "verdict.py").read_text()
     parts |= set(re.findall(r'(?:own|out)\["(\w+)"\]', verdict)) | set(re.findall(r'out = \{"(\w+)"', verdict))
     assert {"meters", "noise", "changes", "left_out", "gains"} <= parts
