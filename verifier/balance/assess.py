@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from threadpoolctl import threadpool_limits
 
 from metrology.outcomes import Outcome, Reason
+from verifier.balance.estimates import Figures, estimates, left_out
 from verifier.balance.gate import Understanding, incomplete, member_faults, shortfalls, understanding, unrest_begins
 from verifier.balance.history import History
 from verifier.balance.likelihood import zone_likelihood
@@ -19,7 +20,7 @@ from verifier.balance.types import (
     ZoneFacts,
     ZoneReport,
 )
-from verifier.balance.verdict import Figures, estimates, judge, left_out
+from verifier.balance.verdict import judge
 from verifier.balance.walk import ComparisonsAt, FaultsAt, ZoneInput, ZoneWalk
 from verifier.balance_settings import BalanceSettings
 

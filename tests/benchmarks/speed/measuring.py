@@ -16,10 +16,11 @@ from zones.electricity import homes_zone
 from zones.keeping import kept
 from zones.members import members_of
 
+from verifier.balance.estimates import Figures, estimates
 from verifier.balance.gate import understanding
 from verifier.balance.history import known_after
 from verifier.balance.sequence import advance, believing
-from verifier.balance.verdict import Figures, estimates, judge
+from verifier.balance.verdict import judge
 from verifier.balance.walk import Known, ZoneInput, ZoneWalk, change_beliefs
 from verifier.balance_settings import BalanceSettings
 

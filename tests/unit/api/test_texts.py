@@ -145,8 +145,8 @@ def test_every_remedy_and_part_of_an_uncertainty_is_named():
     assert codes == catalogue["remedy"].keys()
     parts = set(re.findall(r'yield "(\w+)"', (folder / "model.py").read_text()))
     parts |= set(re.findall(r'Group\("(\w+)"', (folder / "history.py").read_text()))
-    verdict = (folder / "verdict.py").read_text()
-    parts |= set(re.findall(r'(?:own|out)\["(\w+)"\]', verdict)) | set(re.findall(r'out = \{"(\w+)"', verdict))
+    estimates = (folder / "estimates.py").read_text()
+    parts |= set(re.findall(r'(?:own|out)\["(\w+)"\]', estimates)) | set(re.findall(r'out = \{"(\w+)"', estimates))
     assert {"meters", "noise", "changes", "left_out", "gains"} <= parts
     assert parts == catalogue["contribution"].keys()
 
