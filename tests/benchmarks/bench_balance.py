@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,8 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-def in_rounds(given: argparse.Namespace, names: Sequence[str], work: Callable[..., Any], *more: int) -> list[Any]:
-    """What `work` gives for every class and seed of the rounds that the time allows."""
+def in_rounds(given: argparse.Namespace, names: Sequence[str], work: Callable[..., Any], *more: int) -> Iterator[Any]:
+    """What `work` gave for every class and seed, after each of the rounds that the time allows."""
     out: list[Any] = []
     begun = time.monotonic()
     with ProcessPoolExecutor(given.processes) as pool:
@@ -56,10 +56,10 @@ def in_rounds(given: argparse.Namespace, names: Sequence[str], work: Callable[..
             for future in as_completed(going):
                 out.append(future.result())
                 tell(going[future], seed, len(out), out[-1], time.monotonic() - begun)
+            yield list(out)
             now = time.monotonic()
             if (now - begun) + (now - at) > 60 * given.minutes:
                 break
-    return out
 
 
 def tell(name: str, seed: int, count: int, result: object, seconds: float) -> None:
@@ -78,19 +78,24 @@ def main() -> int:
     given = arguments()
     names = [name for name in CLASSES if given.only in name and (not given.quick or given.only or name in QUICK)]
     if given.prepare:
-        in_rounds(given, names, prepare_zone)
+        for _ in in_rounds(given, names, prepare_zone):
+            pass
         return 0
     begun = time.monotonic()
-    runs: list[ZoneRun] = in_rounds(given, names, run_zone, given.every)
+    for runs in in_rounds(given, names, run_zone, given.every):
+        tell_page(given, names, runs, (time.monotonic() - begun) / 60)
+    return 0
+
+
+def tell_page(given: argparse.Namespace, names: Sequence[str], runs: list[ZoneRun], minutes: float) -> None:
+    """The page of the rounds so far, written where all classes are reported on."""
     runs.sort(key=lambda run: run.zone.seed)
     done = {name: held for name in names if (held := [run for run in runs if run.zone.zone_class == name])}
-    minutes = (time.monotonic() - begun) / 60
     last = given.first + len(runs) // len(names) - 1
     text = page(done, f"{given.first} to {last}", given.every, minutes)
-    print(text)
+    print(text, flush=True)
     if not given.only and given.first == FIRST_REPORTED_SEED:
         given.out.write_text(text, encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":
