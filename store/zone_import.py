@@ -82,7 +82,7 @@ def _parse(table: Table, problems: Problems) -> list[ZoneRow]:
             code=code,
             medium=reader.choice("medium", tuple(Medium)),
             parent=reader.name("parent") if has_parent else None,
-            interval_s=reader.integer("interval_s", 1, 86_400),
+            interval_s=reader.integer("interval_s", 60, 86_400),
             reference_uncertainty_pct=None if uncertainty is None else float(uncertainty),
         )
         if code and lines.setdefault(code, raw.line) != raw.line:

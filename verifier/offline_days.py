@@ -40,14 +40,16 @@ def day_ends(given: ZoneFile, settings: VerifierSettings) -> range:
     """The ends of the whole UTC days from the first on that a history may end at [us since 1970].
 
     The last day counts as whole if the readings reach to within an interval of its end. Where there are fewer
-    than `first_days`, the last instant stands alone, so that its reasons can be told; empty without any reading.
+    than `first_days`, the last instant stands alone, so that its reasons can be told; empty without any reading. They
+    begin and end where two meters have been read, for one alone makes no balance: its clock may be years off.
     """
     times = [given.steps.series[i][0] for i in given.zone.meters if i in given.steps.series]
     times = [one for one in times if one.size]
     if not times:
         return range(0)
     step_us = given.zone.zone.interval_s * 1_000_000
-    first, last = min(int(one[0]) for one in times), max(int(one[-1]) for one in times)
+    firsts, lasts = sorted(int(one[0]) for one in times), sorted(int(one[-1]) for one in times)
+    first, last = (firsts[1], lasts[-2]) if len(times) > 1 and firsts[1] <= lasts[-2] else (firsts[0], lasts[-1])
     begin = -(-first // DAY_US) * DAY_US + settings.balance.first_days * DAY_US
     end = (last + step_us) // DAY_US * DAY_US
     return (

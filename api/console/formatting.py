@@ -118,7 +118,8 @@ class Formatter:
         if isinstance(value, bool):
             return name, self._texts("yes" if value else "no")
         if not isinstance(value, int | float):
-            return name, str(value)[:_LONGEST_TEXT]
+            text = self._texts.of("reason", str(value)) if name == "reason" else str(value)
+            return name, text[:_LONGEST_TEXT]
         if name.startswith("p_"):
             return name, self.probability(value)
         with_unit = self._with_unit(stem, unit, value, medium)

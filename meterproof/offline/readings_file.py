@@ -169,7 +169,8 @@ class _Reader:
             elif mine.any():
                 register[mine], bad = parse_registers(values.filter(pa.array(mine)), factor)
                 read[mine] = ~bad
-        good.need(read, "register", "a number of ordinary size, with a point before its decimals")
+        read &= register >= 0
+        good.need(read, "register", "a number of ordinary size and not negative, with a point before its decimals")
         return register
 
     def _factor_of_rows(

@@ -18,6 +18,7 @@ from verifier.balance.types import SideInformation
 RESISTANCE: Final = "resistance_ohm.npy"
 CONDITIONS: Final = "conditions.csv"
 NETWORK: Final = "network.csv"
+_MOST_OHM: Final = 1000.0
 _NEUTRAL: Final = {"neutral_ratio": (0.0, 10.0)}  # a quarter of the section is the least that anyone lays
 _TOLERANCE: Final = 1e-6  # of the largest value: what a matrix written in float32 may lack of symmetry
 # The columns of each medium with the least and the largest value of this world.
@@ -134,6 +135,12 @@ def _refuse_impossible(path: Path, matrix: NDArray[np.float64]) -> None:
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(matrix))[0])
         raise InvalidInputError(f"{path}, place {list(place)}: {matrix[place]}; expected a finite number [ohm]")
     largest = float(np.max(np.abs(matrix), initial=0.0))
+    if largest > _MOST_OHM:
+        place = tuple(int(i) for i in np.argwhere(np.abs(matrix) == largest)[0])
+        raise InvalidInputError(
+            f"{path}, place {list(place)}: {matrix[place]:g}; expected at most {_MOST_OHM:g} ohm, what a path of a"
+            " low-voltage network may have: is it in milliohm?"
+        )
     skew = np.abs(matrix - matrix.T)
     if matrix.size and skew.max() > _TOLERANCE * largest:
         i, j = (int(k) for k in np.unravel_index(np.argmax(skew), skew.shape))

@@ -104,7 +104,7 @@ WRONG_CELLS = {
         ("zone", "", "a text"),
         ("medium", "steam", "one of electricity, water, gas"),
         ("parent", "nowhere", "a zone of this file"),
-        ("interval_s", "0", "a whole number from 1 to 86400"),
+        ("interval_s", "0", "a whole number from 60 to 86400"),
         ("reference_uncertainty_pct", "-1", "a number of at least 0"),
     ],
 }

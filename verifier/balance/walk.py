@@ -16,6 +16,7 @@ from verifier.balance_settings import BalanceSettings
 
 FaultsAt = Callable[[int], Mapping[int, tuple[str, ...]]]
 ComparisonsAt = Callable[[int], Sequence[Comparison]]
+_LEAST_INTERVAL_S = 60
 _UNCONVERTED_PCT = 3.0  # of gas at unknown temperature and pressure: 10 K are 3.4 %, 30 hPa 3 %
 
 
@@ -93,6 +94,9 @@ class ZoneWalk:
         given, settings = self.given, self.settings
         end_us = self.start_us + (learned_days + settings.epoch_days) * DAY_US
         interval_us = given.zone.interval_s * 1_000_000
+        if given.zone.interval_s < _LEAST_INTERVAL_S or DAY_US % interval_us:
+            text = f"the zone's interval of {given.zone.interval_s} s is none of a minute or more that divides a day"
+            return (Reason("insufficient_data", f"{text}: state another interval_s"),)
         learned_us = self.start_us + learned_days * DAY_US
         try:
             line = zone_timeline(

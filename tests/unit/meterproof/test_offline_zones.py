@@ -5,7 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_zone import SETTINGS, START, judge, meter_row, read_files, registers, use_kwh, write_csv
+from small_zone import (
+    SETTINGS,
+    START,
+    judge,
+    judge_files,
+    meter_row,
+    read_files,
+    reading_rows,
+    registers,
+    use_kwh,
+    write_csv,
+)
 
 from meterproof.offline.explained import explained_meter, print_explained
 from metrology.conformity import Outcome
@@ -145,3 +156,19 @@ def test_a_test_on_site_counts_from_then_on(tmp_path: Path, use: np.ndarray) -> 
     # The test's 0.1 % and the floor of what the model leaves out, hardly sharpened by the balance.
     assert after.std_pct < min(before.std_pct, np.hypot(0.1, 0.05))
     assert after.outcome is Outcome.NONCONFORMING
+
+
+def test_a_clock_years_ahead_stretches_no_days_and_a_strange_interval_is_told(tmp_path: Path, use: np.ndarray) -> None:
+    series = customers(use, {}) | {"R": registers(use.sum(axis=1))}
+    rows = [*(meter_row(name) for name in NAMES), meter_row("R", "reference")]
+    plain = judge(tmp_path, rows, series)
+    ahead = {name: [*values, *([values[-1]] if name == "C1" else [])] for name, values in series.items()}
+    given = reading_rows(ahead)
+    next(row for row in reversed(given) if row["meter"] == "C1")["observed_at"] = "2099-01-01T00:00:00Z"
+    write_csv(tmp_path / "readings.csv", given)
+    found = judge_files(tmp_path)
+    assert {name: found["Z", name].outcome for name in NAMES} == {name: plain["Z", name].outcome for name in NAMES}
+    zones = [{"zone": "Z", "medium": "electricity", "interval_s": "7000"}]
+    odd = judge_files(tmp_path, zones=write_csv(tmp_path / "zones.csv", zones))
+    assert {odd["Z", name].outcome for name in NAMES} == {Outcome.WITHHELD}
+    assert "7000 s" in odd["Z", NAMES[0]].reasons[0].text
