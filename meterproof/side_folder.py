@@ -1,6 +1,7 @@
 """A folder of what is known of zones beside their readings, as `assess --side` takes it, into the database."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from store.import_summary import ImportSummary, check_utility
 from store.side import QUANTITIES, ConditionRecords, Network
 from store.side_import import SideDraft, UtilityZone, import_side, utility_zones
 from store.tables import Table
+from store.times import to_datetime, to_micros
 from verifier.balance.types import SideInformation
 from verifier.resistances import customers_in_order
 
@@ -24,7 +26,14 @@ _ANY_PCT: Final = 1.0  # uncertainty of the file's references, which does not ma
 
 
 def import_folder(
-    connection: Connection, folder: Path, meters: Table | None, *, utility: str, time_zone: str, actor: str
+    connection: Connection,
+    folder: Path,
+    meters: Table | None,
+    *,
+    utility: str,
+    time_zone: str,
+    actor: str,
+    now: datetime,
 ) -> ImportSummary:
     """Records what a folder holds of the utility's zones, a folder each: resistances with the neutral's, conditions.
 
@@ -48,6 +57,7 @@ def import_folder(
             serials = [] if order is None else order.get(zone.code, [])
             if found[zone.zone_id].resistance_ohm is not None and meters is not None:
                 _note_strangers(zone, serials, meters, faults)
+            _note_future(zone, found[zone.zone_id], folder, now, faults)
             drafts.append(_draft(zone, found[zone.zone_id], serials, folder))
     faults.refuse_if_any(str(folder), _REFUSED)
     return import_side(connection, drafts, utility=utility, source=str(folder), actor=actor)
@@ -85,6 +95,17 @@ def _note_strangers(zone: UtilityZone, serials: Sequence[str], meters: Table, fa
                 f"{meters.source}, line {lines[serial]}, column meter: {shown_value(serial)}; expected a meter that is"
                 f" registered as a customer's of zone {zone.code}; import the meters first"
             )
+
+
+def _note_future(zone: UtilityZone, side: SideInformation, folder: Path, now: datetime, faults: Faults) -> None:
+    """Conditions that nobody can have measured yet: a wrong year would stay for good."""
+    times = side.conditions_us
+    if times is not None and times.size and int(times[-1]) > to_micros(now):
+        last = to_datetime(int(times[-1]))
+        faults.add(
+            f"{folder / zone.code / CONDITIONS}, column observed_at: {last:%Y-%m-%dT%H:%M:%SZ}; expected a time in the"
+            " past: correct the year"
+        )
 
 
 def _draft(zone: UtilityZone, side: SideInformation, serials: Sequence[str], folder: Path) -> SideDraft:

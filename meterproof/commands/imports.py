@@ -3,6 +3,7 @@
 import getpass
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -121,7 +122,9 @@ def side(
     table = None if meters is None else read_table(meters, encoding)
     running = find_servers(context.obj)
     with connect(running.database) as conn, conn.transaction():
-        summary = import_folder(conn, folder, table, utility=utility, time_zone=time_zone, actor=_actor(actor))
+        summary = import_folder(
+            conn, folder, table, utility=utility, time_zone=time_zone, actor=_actor(actor), now=datetime.now(UTC)
+        )
     _tell(str(folder), summary, as_json)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from meterproof.offline.readings_file import FileReadings, ReadingOptions, read_readings
 from meterproof.offline.side_files import Faults, SideZone, read_side
 from meterproof.offline.site_tests import read_site_tests
+from metrology.errors import InvalidInputError
 from store.file_registry import REFUSED, USUAL_CLASS, FileRegistry, read_registry
 from store.tables import read_table
 from verifier.balance.types import Comparison, SideInformation
@@ -60,6 +61,8 @@ def read_inputs(
         tests = read_site_tests(files.site_tests, meters, options.time_zone, encoding)
     side = {} if files.side is None else _read_side(files.side, registry, options.time_zone)
     held = read_readings(files.readings, meters, options, on_lines)
+    if not held.lines:
+        raise InvalidInputError(f"{files.readings}: holds no reading; expected a row for each below the columns' names")
     completed, notes = _completed(registry, held)
     return Inputs(completed, held, side, tests, notes)
 

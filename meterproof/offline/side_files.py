@@ -115,6 +115,8 @@ def _read_resistance(path: Path, zone: SideZone) -> NDArray[np.float64]:
         given = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "pickle" in reason:  # numpy then advises what is not safe
+            reason = "it holds no array of numbers"
         raise InvalidInputError(f"{path}: no readable .npy file ({reason}); write it with numpy.save") from None
     if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
         kind = getattr(given, "dtype", type(given).__name__)

@@ -29,6 +29,7 @@ G,gas,m3,0.001,PG,G1,customer
 ORDER = "meter,zone,role,medium\nC,E1,customer,electricity\nA,E1,customer,electricity\nR,E1,reference,electricity\n"
 MATRIX = np.array([[0.3, 0.1], [0.1, 0.2]])  # of C and A
 DAY_US = 86_400_000_000
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def bring(
     connection: Connection, folder: Path, meters: str | None = ORDER, utility: str = "u", time_zone: str = "UTC"
 ) -> ImportSummary:
     table = None if meters is None else parse_csv(meters, "meters.csv")
-    return import_folder(connection, folder, table, utility=utility, time_zone=time_zone, actor="office")
+    return import_folder(connection, folder, table, utility=utility, time_zone=time_zone, actor="office", now=NOW)
 
 
 def became(summary: ImportSummary) -> tuple[int, int, int]:
@@ -185,6 +186,14 @@ def test_the_faults_of_all_files_are_told_at_once_and_nothing_comes_in(registry:
     ):
         assert told in text
     assert registry.execute("select count(*) from side_import").fetchone() == (0,)
+    assert rechecks(registry) == {}
+
+
+def test_conditions_of_the_future_are_refused(registry: Connection, tmp_path: Path) -> None:
+    put(tmp_path, "W1/conditions.csv", "observed_at,pressure_m\n2026-01-05T00:00:00Z,30\n2150-01-05T00:00:00Z,30\n")
+    with pytest.raises(ImportRefusedError) as refused:
+        bring(registry, tmp_path)
+    assert "2150-01-05T00:00:00Z; expected a time in the past" in refused.value.problems[0]
     assert rechecks(registry) == {}
 
 

@@ -63,7 +63,9 @@ def network(customers: int, scale: float = 1.0) -> np.ndarray:
 
 def bring(zone: ZoneCity, folder: Path, meters: list[dict[str, Any]] | None = None) -> ImportSummary:
     table = None if meters is None else table_of(meters, zone.folder)
-    summary = import_folder(zone.connection, folder, table, utility="u", time_zone="UTC", actor="test")
+    summary = import_folder(
+        zone.connection, folder, table, utility="u", time_zone="UTC", actor="test", now=datetime(2100, 1, 1, tzinfo=UTC)
+    )
     zone.connection.commit()
     return summary
 
