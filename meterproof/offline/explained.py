@@ -9,11 +9,15 @@ from meterproof.explanation import explanation_data, print_explanation
 from meterproof.offline.inputs import Inputs
 from meterproof.version import software_version
 from metrology.errors import InvalidInputError
+from metrology.quantities import MICRO, Medium
 from store.times import to_datetime
 from verifier.explanation import explain_assessment
 from verifier.follower import settings_digest
-from verifier.offline import ZoneVerdict
+from verifier.light_load import small_loads
+from verifier.low_flow_outlook import low_flow_unknown, whole_weeks
+from verifier.offline import MeterVerdict, ZoneVerdict
 from verifier.offline_days import checked_until, comparisons_until, members_until
+from verifier.pair_comparison import cumulative
 from verifier.settings import VerifierSettings
 
 
@@ -52,7 +56,23 @@ def explained_meter(
     )  # fmt: skip
     lines = given.readings.rows["batch_id"][given.readings.rows["meter_id"] == one.meter.meter_id]
     file_lines = [int(lines.min()), int(lines.max())] if lines.size else []
-    return data | verdict | {"lines_of_the_file": file_lines, "made_by": made_by}
+    small = {"low_flow_unknown": _low_flow_unknown(zone, one, settings)}
+    return data | verdict | small | {"lines_of_the_file": file_lines, "made_by": made_by}
+
+
+def _low_flow_unknown(zone: ZoneVerdict, one: MeterVerdict, settings: VerifierSettings) -> list[dict[str, Any]]:
+    """Why the readings can't tell lost small loads of a customer's meter, as it stands in its last place."""
+    meter = one.meter
+    places = [m.installation for m in zone.zone.members if m.installation.meter_id == meter.meter_id]
+    if one.role != "customer" or not places:
+        return []
+    multiplier, medium = float(places[-1].multiplier), Medium(meter.medium)
+    own, regulation = settings.light_load, settings.balance.regulation_water
+    loads = small_loads(medium, meter.model, multiplier, regulation, own)
+    resolution = meter.resolution_micro * multiplier / MICRO
+    series = cumulative(zone.given.steps.series, meter.meter_id, resolution, -(2**62), 2**62)
+    reasons = low_flow_unknown(medium, loads, whole_weeks(series, loads, own), own)
+    return [asdict(reason) for reason in reasons]
 
 
 def print_explained(data: Mapping[str, Any]) -> None:
@@ -66,6 +86,8 @@ def print_explained(data: Mapping[str, Any]) -> None:
     if data.get("lines_of_the_file"):
         first, last = data["lines_of_the_file"]
         out.print(f"readings stand in lines {first} to {last} of the file", markup=False)
+    for reason in data.get("low_flow_unknown", ()):
+        out.print(f"lost small loads can't be known: {reason['code']}: {reason['text']}", markup=False)
     if data.get("first_alert_at"):
         out.print(f"first alert: {data['first_alert_at']}", markup=False)
     out.print("meterproof {software_version}, settings {settings_digest}".format(**data["made_by"]), markup=False)

@@ -14,7 +14,7 @@ PURE = (
     *("accepted", "explanation", "inference", "offline", "offline_days", "steps", "zone_days"),
     *("compared", "comparison", "comparison_budget", "file_comparisons", "pair_comparison", "site_test"),
     *("persistence", "resistances"),
-    *("light_load", "light_load_due", "light_load_findings", "low_flow", "low_flow_loss"),
+    *("light_load", "light_load_due", "light_load_findings", "low_flow", "low_flow_loss", "low_flow_outlook"),
 )
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
