@@ -26,7 +26,7 @@ def low_flow_unknown(
     """Why lost small loads, or some of them, can't be known at the end of these weeks; empty where all can.
 
     `coarse_readings`, `short_history`, `rarely_used`, `few_small_loads`: none can. `long_blocks`: the smaller ones
-    can't, for within such a block a slow draw looks like a short one.
+    hardly, for within such a block a slow draw looks like a short one unless it never stops.
     """
     if not digests:
         text = "within a day a small load can't move the register twice, or no week was read"
@@ -56,7 +56,7 @@ def low_flow_unknown(
         return ()
     limit = BANDS[1] * loads.small_rate
     unit = "kW" if medium is Medium.ELECTRICITY else "m3/h"
-    text = f"within {block_s} s a slow draw looks like a short one: a loss below some {limit:.3g} {unit} can't be known"
+    text = f"within {block_s} s a slow draw looks like a short one: a loss below {limit:.3g} {unit} is hardly known"
     if not over_weeks:
         text += ", a larger one only if it halves the blocks with small loads"
     return (Reason("long_blocks", text, {"block_s": block_s, "loss_below": limit}),)

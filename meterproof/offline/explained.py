@@ -87,7 +87,7 @@ def print_explained(data: Mapping[str, Any]) -> None:
         first, last = data["lines_of_the_file"]
         out.print(f"readings stand in lines {first} to {last} of the file", markup=False)
     for reason in data.get("low_flow_unknown", ()):
-        out.print(f"lost small loads can't be known: {reason['code']}: {reason['text']}", markup=False)
+        out.print(f"what can't be known of lost small loads: {reason['code']}: {reason['text']}", markup=False)
     if data.get("first_alert_at"):
         out.print(f"first alert: {data['first_alert_at']}", markup=False)
     out.print("meterproof {software_version}, settings {settings_digest}".format(**data["made_by"]), markup=False)

@@ -1,4 +1,4 @@
-"""What readings can know of a lost small flow at the very most: the best test of all, which knows both courses."""
+"""What readings can know of a lost small flow at most: the test that knows the courses before and after."""
 
 from collections.abc import Iterator
 

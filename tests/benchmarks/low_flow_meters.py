@@ -90,7 +90,7 @@ class RealMeter:
 
 
 def real_meters(file: Path) -> Iterator[RealMeter]:
-    """The meters on which nothing was tuned, read for at least 14 weeks, in litres by the hour.
+    """The meters on which no threshold was chosen, read for at least 14 weeks, in litres by the hour.
 
     Only hours between readings an hour apart are taken; what flowed in others is left out.
     """

@@ -124,7 +124,7 @@ def test_the_lines_of_a_check_meters_comparison_are_explained(
     shown = capsys.readouterr().out
     assert "budget of the comparison (check_meter)" in shown
     assert "own consumption" in shown
-    assert "lost small loads can't be known: short_history: whole weeks that are known: 1; needed: 10" in shown
+    assert "what can't be known of lost small loads: short_history: whole weeks that are known: 1; needed: 10" in shown
 
 
 @pytest.mark.parametrize("with_check", [True, False])
