@@ -20,6 +20,7 @@ __all__ = [
     "ALARM_PROBABILITY",
     "CLEAR_PROBABILITY",
     "CODE",
+    "ONE_SIDED_95",
     "OUTCOMES",
     "Decision",
     "NormalPrior",
@@ -31,10 +32,20 @@ __all__ = [
     "limits",
     "outcomes_of",
     "probability_nonconforming",
+    "widest_std_pct",
 ]
 
 ALARM_PROBABILITY: Final = 0.95
 CLEAR_PROBABILITY: Final = 0.05
+ONE_SIDED_95: Final = 1.645  # quantile of the standard normal distribution
+
+
+def widest_std_pct(mpe_pct: float) -> float:
+    """The greatest standard uncertainty [%] with which a verdict can be had at all against limits of ±`mpe_pct`.
+
+    Then an error of zero and one of twice the limit are each told with 95 % probability.
+    """
+    return mpe_pct / (2 * ONE_SIDED_95)
 
 
 def decide_many(

@@ -20,6 +20,7 @@ from verifier.comparison_budget import (
     ComparisonFacts,
     CumulativeSeries,
     Standard,
+    Steps,
     end_lines,
     register_steps,
     systematic_lines,
@@ -100,11 +101,7 @@ def compare_series(
         "repeats", 0.0, excess_pct, unit="%", degrees_of_freedom=float(max(day_error.size - 1, 1)),
         source=f"scatter of {day_error.size} days beyond resolution and clocks (GUM 4.2.3, 4.3.10)",
     )  # fmt: skip
-    lines = (
-        *systematic_lines(facts, whole, span, standard, settings),
-        *end_lines(facts, meter, reference, span, whole),
-        repeats,
-    )
+    lines = (*_lines(facts, meter, reference, whole, span, standard, settings), repeats)
     return _measured(facts, span, error_pct, lines, (day_error, day_std), p_value)
 
 
@@ -127,12 +124,25 @@ def compare_still(
     whole = register_steps(meter, reference, np.array(span), facts.clock_sd_s)
     if whole.meter[0] != 0 or whole.standard[0] <= _SURE_STDS * whole.std[0]:
         return _without((Reason("no_consumption", "nothing flowed through the check meter, or the register moved"),))
-    lines = (
+    lines = _lines(facts, meter, reference, whole, span, standard, settings)
+    nothing = np.empty(0)
+    return _measured(facts, span, -100.0, lines, (nothing, nothing), 1.0)
+
+
+def _lines(
+    facts: ComparisonFacts,
+    meter: CumulativeSeries,
+    reference: CumulativeSeries,
+    whole: Steps,
+    span: tuple[int, int],
+    standard: Standard,
+    settings: ComparisonSettings,
+) -> tuple[Component, ...]:
+    """The budget's lines but for the days' scatter."""
+    return (
         *systematic_lines(facts, whole, span, standard, settings),
         *end_lines(facts, meter, reference, span, whole),
     )
-    nothing = np.empty(0)
-    return _measured(facts, span, -100.0, lines, (nothing, nothing), 1.0)
 
 
 def compare_longest(

@@ -12,6 +12,7 @@ from api.console.reasons import ReasonTeller, meters_named
 from api.context import Context
 from api.routers.zones import load_zone
 from api.texts import Texts
+from metrology.conformity import widest_std_pct
 from store.query import Row
 from store.zone_views import latest_estimate, list_zone_estimates, meter_serials
 
@@ -110,7 +111,7 @@ def _why_not(row: Row, texts: Texts, fmt: Formatter) -> str:
         return texts("why_no_limit")
     if row["std_pct"] is None:
         return texts("why_no_estimate")
-    widest = row["mpe_pct"] / (2 * 1.645) * COVERAGE_FACTOR
+    widest = COVERAGE_FACTOR * widest_std_pct(row["mpe_pct"])
     if COVERAGE_FACTOR * row["std_pct"] > widest:
         expanded = fmt.percent(COVERAGE_FACTOR * row["std_pct"])
         return texts("why_too_wide", expanded=expanded, widest=fmt.percent(widest), mpe=fmt.percent(row["mpe_pct"]))

@@ -44,16 +44,14 @@ class History:
         What a late clock shows of a neighbouring interval is left out where that is not known, as after the last one.
         """
         first, last = self.edges[day], self.edges[day + 1]
-        usable = self.timeline.usable
-        used = usable[first:last]
+        usable = np.pad(self.timeline.usable, 1)  # with an unknown one at either end
+        before, used, after = (usable[first + shift : last + shift] for shift in (0, 1, 2))
         design = self.terms.design[first:last][used]
-        after = np.append(usable[first + 1 : last + 1], [False] * (last + 1 > usable.size))[used]
-        before = np.append([False] * (first == 0), usable[max(first - 1, 0) : last - 1])[used].astype(np.bool_)
         for name in ("clocks", "reference_clock"):
             taps = self.terms.columns(name)
             middle = (taps.start + taps.stop) // 2
-            design[~after.astype(np.bool_), taps.start : middle] = 0.0
-            design[~before, middle : taps.stop] = 0.0
+            design[~after[used], taps.start : middle] = 0.0
+            design[~before[used], middle : taps.stop] = 0.0
         return design, self.target[first:last][used]
 
 
@@ -88,7 +86,7 @@ def history(
         middle_us=(starts + timeline.instants_us[1:]) // 2,
         hours=timeline.hours,
         load=load,
-        learned=learned,
+        learned=then.customers[:learned],
     )
     columns = terms(zone, customers, side, beliefs, data)
     target = timeline.references.sum(axis=1) - total

@@ -104,7 +104,7 @@ class Intervals:
 
     `x` (T, N) with `x_before`, `x_after` its neighbours in time, `references` (T, K), `middle_us` (T,). `load` is the
     zone's mean load [base unit an interval], a constant of the model, so that days add up. Means and shares that stand
-    in columns are those of the first `learned` intervals.
+    in columns are those of the first intervals, of which `learned` (L, N) are the quantities.
     """
 
     x: Floats
@@ -114,7 +114,7 @@ class Intervals:
     middle_us: Instants
     hours: float
     load: float
-    learned: int
+    learned: Floats
 
 
 def terms(
@@ -161,7 +161,7 @@ def _groups(
         yield "low_flow", low_flow_columns(x, data.hours, data.learned), 0.0, _LOW_FLOW_SD
         pressure = conditions_at(side, side.pressure_m, data.middle_us)
         if pressure is not None:
-            flows = data.load * pressure_shape(pressure, float(np.mean(pressure[: data.learned])))
+            flows = data.load * pressure_shape(pressure, float(np.mean(pressure[: len(data.learned)])))
     if zone.medium is Medium.GAS:
         yield from _conversion(side, data)
     yield "constant", flows, 0.0, beliefs.constant_pct / 100
@@ -227,17 +227,22 @@ def _conversion(side: SideInformation, data: Intervals) -> _Parts:
         yield "pressure", (total * by_pressure)[:, None], 1.0, _CONVERSION_SD
     if by_temperature is not None:
         yield "temperature", (total * by_temperature)[:, None], 1.0, _CONVERSION_SD
-        yield "exposures", x * (by_temperature - by_temperature[: data.learned].mean())[:, None], 0.0, _CONVERSION_SD
+        mean = by_temperature[: len(data.learned)].mean()
+        yield "exposures", x * (by_temperature - mean)[:, None], 0.0, _CONVERSION_SD
 
 
-def low_flow_columns(x: Floats, hours: float, learned: int | None = None) -> Floats:
+def low_flow_columns(x: Floats, hours: float, learned: Floats | None = None) -> Floats:
     """What meters register at low flow less its mean share, (T, N): x_i·(low_it − s_i).
 
     A worn meter loses more the slower the water runs. With the share s_i of low flow in all that the meter registered
-    taken off, the coefficient of x_i itself stays the error weighted by use. s_i is that of the first `learned` rows.
+    taken off, the coefficient of x_i itself stays the error weighted by use. s_i is that of the quantities `learned`
+    (L, N); None: of x.
     """
-    low = (np.abs(x) / hours < LOW_FLOW_M3PH).astype(np.float64)
-    used = np.abs(x[:learned])
-    share = np.sum(used * low[:learned], axis=0) / np.maximum(np.sum(used, axis=0), 1e-12)
-    out: Floats = x * (low - share)
+    known = np.abs(x if learned is None else learned)
+    share = np.sum(known * _is_low(known, hours), axis=0) / np.maximum(np.sum(known, axis=0), 1e-12)
+    out: Floats = x * (_is_low(np.abs(x), hours) - share)
     return out
+
+
+def _is_low(quantity: Floats, hours: float) -> Floats:
+    return (quantity / hours < LOW_FLOW_M3PH).astype(np.float64)

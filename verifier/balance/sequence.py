@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from metrology.conformity import ONE_SIDED_95
 from verifier.balance.averaging import Averaged, ChangeBeliefs, ChangeSearch
 from verifier.balance.changes import Change
 from verifier.balance.days import calibrate, coefficients, day_block, unrest, with_comparisons
@@ -18,7 +19,7 @@ from verifier.balance.history import History
 from verifier.balance.hyper import likeliest_sd
 from verifier.balance.information import DayBlock, Posterior, Sums, day_sums, sums_of
 from verifier.balance.noise import NoiseShape
-from verifier.balance.silence import CERTAIN, is_missing
+from verifier.balance.silence import is_missing
 from verifier.balance.types import Floats
 
 _ROUNDS = 2  # of calibration and search at an epoch
@@ -146,7 +147,7 @@ def _missing(
     return tuple(
         1.0
         if is_missing(share, sd, beliefs.stopped_share)
-        else float(np.clip(share, 0.0, 1.0)) * (share + CERTAIN * sd > beliefs.stopped_share)
+        else float(np.clip(share, 0.0, 1.0)) * (share + ONE_SIDED_95 * sd > beliefs.stopped_share)
         for share, sd in zip(shares.tolist(), sds.tolist(), strict=True)
     )
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metrology.conformity import ONE_SIDED_95
 from verifier.balance.types import Floats, Instants
 from verifier.balance.usual import time_of_day, usual_course
 
 LEAST_H = 20  # of a silence that is looked at
-CERTAIN = 1.645  # of a normal: 95 % on one side
 _LEAST_US = LEAST_H * 3_600_000_000
 _LEAST_KNOWN = 2 * _LEAST_US  # of the meter's course before
 
@@ -37,7 +37,7 @@ class Silence:
 
 def is_missing(share: float, sd: float, least: float) -> bool:
     """Whether more than the share `least` of a silent meter's usual load is surely missing from the zone's sum."""
-    return share - CERTAIN * sd > least
+    return share - ONE_SIDED_95 * sd > least
 
 
 def long_silences(x: Floats, instants_us: Instants, until: int) -> list[Silence]:

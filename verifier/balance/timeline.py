@@ -97,12 +97,14 @@ def zone_timeline(
     interval_us: int,
     reach_intervals: float,
     learned_us: int | None = None,
+    late_us: int = 0,
 ) -> Timeline:
     """The zone's intervals in [start_us, end_us).
 
     A register is known at an instant if it was read then, or between two readings at most `reach_intervals` apart
-    (linearly). Usual courses are learned from what lies before `learned_us` (None: from all), so that later readings
-    do not change what was made of earlier ones. Raises ValueError where no interval fits in.
+    (linearly). Usual courses are learned from what lies before `learned_us` (None: from all), by readings taken until
+    `late_us` past it, so that later ones do not change what was made of earlier ones. Raises ValueError where no
+    interval fits in.
     """
     first = -(-start_us // interval_us)
     instants = interval_us * np.arange(first, end_us // interval_us + 1, dtype=np.int64)
@@ -110,8 +112,9 @@ def zone_timeline(
         raise ValueError("no interval of the zone's grid lies in this window")
     reach_us = int(reach_intervals * interval_us)
     learned = int(np.searchsorted(instants[1:], end_us if learned_us is None else learned_us, side="right"))
-    of_customers = [_place(member, instants, reach_us, learned) for member in customers]
-    of_references = [_place(member, instants, reach_us, learned) for member in references]
+    known_until_us = int(instants[learned]) + (late_us if learned_us is not None else reach_us)
+    of_customers = [_place(member, instants, reach_us, learned, known_until_us) for member in customers]
+    of_references = [_place(member, instants, reach_us, learned, known_until_us) for member in references]
     placed = [*of_customers, *of_references]
     quantities = np.array([one.quantity for one in placed])
     day = instants // DAY_US - instants[0] // DAY_US
@@ -152,8 +155,8 @@ def _columns(quantities: Sequence[Floats], rows: int) -> Floats:
     return np.array(quantities).T if quantities else np.zeros((rows, 0))
 
 
-def _place(member: MemberSeries, instants: Instants, reach_us: int, learned: int) -> _Placed:
-    """One member on the grid; its usual course by the first `learned` intervals."""
+def _place(member: MemberSeries, instants: Instants, reach_us: int, learned: int, known_until_us: int) -> _Placed:
+    """One member on the grid; its usual course by the first `learned` intervals as they were known then."""
     present = np.ones(instants.size, dtype=np.bool_)
     if member.installed_us is not None:
         present &= instants >= member.installed_us
@@ -162,7 +165,8 @@ def _place(member: MemberSeries, instants: Instants, reach_us: int, learned: int
     total, known, spread, known_us = _at_instants(member.observed_us, member.total, instants, reach_us)
     quantity = np.diff(total)
     both = known[1:] & known[:-1]
-    seen = both & (np.arange(both.size) < learned)
+    then = known_us <= known_until_us
+    seen = both & (np.arange(both.size) < learned) & then[1:] & then[:-1]
     slot, slots = time_of_day(instants)
     usual = usual_course(quantity[seen], slot[seen], slots)[slot]
     variance = float(np.var(quantity[seen] - usual[seen])) if seen.sum() > 1 else 0.0

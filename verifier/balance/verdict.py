@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metrology.conformity import widest_std_pct
 from metrology.outcomes import Outcome, Reason
 from verifier.balance.estimates import Estimate, Figures
 from verifier.balance.history import History
@@ -12,14 +13,13 @@ from verifier.balance.standstill import reversed_running, stopped
 from verifier.balance.types import MemberSeries, MeterAssessment
 from verifier.balance_settings import BalanceSettings
 
-_CERTAIN = 1.645  # of a normal: 95 % on one side
 _FOREIGN_RATIO = 0.2
 _DATED_DAYS = 3  # by which a change may be dated too early
 
 
 def decidable(std_pct: float, mpe_pct: float | None) -> bool:
     """Whether a meter without error and one of twice the limit would each be told with 95 % probability."""
-    return mpe_pct is not None and 2 * _CERTAIN * std_pct <= mpe_pct
+    return mpe_pct is not None and std_pct <= widest_std_pct(mpe_pct)
 
 
 def judge(

@@ -101,7 +101,7 @@ class ZoneWalk:
         try:
             line = zone_timeline(
                 given.customers, given.references, self.start_us, end_us, interval_us,
-                settings.interpolation_reach_intervals, learned_us,
+                settings.interpolation_reach_intervals, learned_us, int(settings.late_member_s * 1e6),
             )  # fmt: skip
         except ValueError as error:
             return (Reason("insufficient_data", str(error)),)

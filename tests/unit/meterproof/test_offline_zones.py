@@ -100,8 +100,11 @@ def test_a_check_meter_decides_where_no_reference_does(tmp_path: Path, use: np.n
     found = judge(tmp_path, rows, series)
     assert found["Z", "C1"].outcome is Outcome.NONCONFORMING
     assert "compared" in {reason.code for reason in found["Z", "C1"].reasons}
-    # Its load is some 0.1 kW: what the upstream meter may register of the other's own consumption counts most.
-    assert 0.2 < found["Z", "C1"].std_pct < 0.4
+    # At 0.17 kW what one meter may register of the other's own consumption counts most, then the standard, then 0.05 %
+    # for temperature; joined with the prior of 0.6 %.
+    own_pct = 100 * SETTINGS.comparison.own_consumption_w / np.sqrt(3) / (1000 * 4 * use[:, 1].mean())
+    compared_pct = np.sqrt(0.2**2 + own_pct**2 + 0.05**2)
+    assert found["Z", "C1"].std_pct == pytest.approx((compared_pct**-2 + 0.6**-2) ** -0.5, rel=0.01)
     assert found["Z", "K"].outcome is Outcome.WITHHELD
     assert {found["Z", name].outcome for name in NAMES if name != "C1"} == {Outcome.WITHHELD}
 

@@ -27,21 +27,26 @@ def findings(series: CumulativeSeries):
 
 
 @pytest.mark.slow
-def test_real_meters_give_hardly_a_false_alarm_and_their_lost_small_loads_are_found(swm_file: Path) -> None:
+def test_real_meters_give_no_false_alarm_and_their_lost_small_loads_are_found(swm_file: Path) -> None:
     with zipfile.ZipFile(swm_file) as archive, archive.open(archive.namelist()[0]) as lines:
         rows, keys = parse(TextIOWrapper(lines, "utf-8"))
     kinds: Counter[str] = Counter()
+    told = []
     found = 0
     for number in range(1, len(keys) + 1):
         own = rows[rows["meter_id"] == number]
         times, first = np.unique(own["observed_us"], return_index=True)
         total = np.maximum.accumulate(own["register_micro"][first] / 1e6)
-        kinds.update({one.kind for one in findings(CumulativeSeries(times, total, 0.001))})
+        said = findings(CumulativeSeries(times, total, 0.001))
+        kinds.update({one.kind for one in said})
+        lost_flow = [one for one in said if one.kind == "low_flow_lost"]
+        told += [(number, one.severity, one.detail["never_stopped_before"]) for one in lost_flow]
         # From 60 % of its time on the meter loses the hours with a mean below 15 L/h.
         step, hours = np.diff(total, prepend=total[0]), np.diff(times, prepend=times[0] - 3_600_000_000) / 3.6e9
         lost = (np.arange(step.size) >= 0.6 * step.size) & (step / hours < 0.015)
         faulty = findings(CumulativeSeries(times, np.cumsum(np.where(lost, 0.0, step)), 0.001))
         found += any(one.kind == "low_flow_lost" for one in faulty)
-    assert kinds["low_flow_lost"] <= 1  # one that hardly ever stood still did for sixteen weeks
+    # No alarm. Noted is one whose flow hardly ever stopped, then did for sixteen weeks: as a mended leak does.
+    assert told == [(70, "info", True)]
     assert 5 <= kinds["continuous_flow"] <= 25
     assert found >= 30

@@ -33,7 +33,7 @@ def columns(phases: list[int], x: Floats = X, inner: int | None = None, load: fl
     ]
     reference = x.sum(axis=1)[:, None]
     middle_us = START_US + np.arange(len(x)) * INTERVAL_S * 1_000_000
-    data = Intervals(x, x, x, reference, middle_us, 0.5, load, len(x))
+    data = Intervals(x, x, x, reference, middle_us, 0.5, load, x)
     return terms(FACTS, members, SideInformation(), BELIEFS, data)
 
 

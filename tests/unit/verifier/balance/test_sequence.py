@@ -20,6 +20,7 @@ from balance_zones import (
 )
 
 from metrology.outcomes import Outcome
+from metrology.quantities import Medium
 from verifier.balance.averaging import ChangeBeliefs
 from verifier.balance.changes import STEP
 from verifier.balance.days import calibrate, day_rows
@@ -102,17 +103,20 @@ def cut(members: list[MemberSeries], day: int, late_us: int) -> list[MemberSerie
     return out
 
 
-@pytest.mark.parametrize("clock_s", [0.0, 5.0], ids=["no clocks", "clocks"])
-@pytest.mark.parametrize("seed", [6, 7, 8])
-def test_a_days_outcomes_are_the_same_to_the_bit_whatever_came_later(seed: int, clock_s: float) -> None:
+@pytest.mark.parametrize(
+    ("seed", "medium", "clock_s"),
+    [(6, Medium.ELECTRICITY, 0.0), (6, Medium.ELECTRICITY, 5.0), (7, Medium.ELECTRICITY, 5.0), (8, Medium.WATER, 5.0)],
+)
+def test_a_days_outcomes_are_the_same_to_the_bit_whatever_came_later(seed: int, medium: Medium, clock_s: float) -> None:
     """Gaps over midnight, a silence that ends and another that begins, a step; readings up to each day's end alone."""
-    settings = SETTINGS.model_copy(update={"clock_sd_electricity_s": clock_s})
+    settings = SETTINGS.model_copy(update={f"clock_sd_{medium.value}_s": clock_s})
+    facts = replace(FACTS, medium=medium)
     made = Made(seed, days=16, meters=5, errors_pct={2: 5.0}, begins_day=6, silent={1: 14.0}, away={3: 12.3})
     members = without(make_zone(made).members, np.random.default_rng(seed), 0.03)
     ends = [3, 5, 8, 10, 13, 14, 15, 16]
-    together = days_of(members, ends, settings)
+    together = days_of(members, ends, settings, facts=facts)
     for day, among in zip(ends, together, strict=True):
-        (alone,) = days_of(cut(members, day, int(settings.late_member_s * 1e6)), [day], settings)
+        (alone,) = days_of(cut(members, day, int(settings.late_member_s * 1e6)), [day], settings, facts=facts)
         assert alone.assessments == among.assessments
         assert replace(alone.report, remedies=()) == replace(among.report, remedies=())
     assert by_meter(together[-1])[1].outcome is Outcome.NONCONFORMING
