@@ -25,8 +25,8 @@ from simulators.scenario import Defects, Faults, MediumScenario, Scenario
 from store.meter_facts import InstallationFacts, MeterRecord
 from store.readings import READING
 from verifier.accepted import accepted_totals
-from verifier.balance.assess import NO_SIDE, assess_days
-from verifier.balance.types import DAY_US, MemberSeries, MeterAssessment, ZoneFacts
+from verifier.balance.assess import assess_days
+from verifier.balance.types import DAY_US, MemberSeries, MeterAssessment, SideInformation, ZoneFacts
 from verifier.persistence import persistent_runs
 from verifier.settings import VerifierSettings
 
@@ -139,7 +139,7 @@ def judge_zone(seed: int, medium: Medium, kind: str, first_day: int = 4) -> Iter
     told_us = _told_us(fleet)
     last_us = min(start_us + DAYS * DAY_US, told_us)
     ends = range(start_us + first_day * DAY_US, last_us + 1, DAY_US)
-    for day in assess_days(zone, members, NO_SIDE, lambda _end_us: (), ends, SETTINGS.balance):
+    for day in assess_days(zone, members, SideInformation(), lambda _end_us: (), ends, SETTINGS.balance):
         end_us = day.end_us
         for one in day.assessments:
             inside = (times > one.start_us) & (times <= one.end_us)

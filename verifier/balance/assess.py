@@ -24,8 +24,6 @@ from verifier.balance.verdict import judge
 from verifier.balance.walk import ComparisonsAt, FaultsAt, ZoneInput, ZoneWalk
 from verifier.balance_settings import BalanceSettings
 
-NO_SIDE = SideInformation()
-
 
 def assess_days(
     zone: ZoneFacts,

@@ -10,13 +10,13 @@ from balanced_zone import QUARTER_US, SETTINGS, ZONE, make_members
 from metrology.conformity import Outcome
 from metrology.errors import InvalidInputError
 from metrology.quantities import Medium
-from verifier.balance.assess import NO_SIDE, assess_days
+from verifier.balance.assess import assess_days
 from verifier.balance.days import day_block, with_comparisons
 from verifier.balance.history import history, known_after
 from verifier.balance.information import sums_of
 from verifier.balance.noise import first_shape
 from verifier.balance.timeline import zone_timeline
-from verifier.balance.types import DAY_US, Comparison, MemberSeries, MeterAssessment
+from verifier.balance.types import DAY_US, Comparison, MemberSeries, MeterAssessment, SideInformation
 from verifier.balance.walk import beliefs
 from verifier.limits import running_limit_pct
 
@@ -24,7 +24,7 @@ from verifier.limits import running_limit_pct
 def assess(
     members: Sequence[MemberSeries], days: int, comparisons: Sequence[Comparison] = ()
 ) -> dict[int, MeterAssessment]:
-    [day] = assess_days(ZONE, members, NO_SIDE, lambda _end_us: comparisons, [days * DAY_US], SETTINGS)
+    [day] = assess_days(ZONE, members, SideInformation(), lambda _end_us: comparisons, [days * DAY_US], SETTINGS)
     return {one.meter_id: one for one in day.assessments}
 
 
@@ -121,10 +121,10 @@ def test_a_comparison_in_a_day_block_equals_the_kalman_update() -> None:
         Comparison(8, DAY_US, DAY_US, -0.7, 0.2, "site_test"),
         Comparison(77, DAY_US, DAY_US, 5.0, 0.1, "site_test"),  # of another zone
     ]
-    own = beliefs(ZONE.medium, NO_SIDE, SETTINGS)
+    own = beliefs(ZONE.medium, SideInformation(), SETTINGS)
 
     def posterior(comparisons: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarray]:
-        past = known_after(history(ZONE, customers, NO_SIDE, own, line), 4, customers, comparisons)
+        past = known_after(history(ZONE, customers, SideInformation(), own, line), 4, customers, comparisons)
         bare = [day_block(past, day, first_shape(past.load)) for day in range(past.days)]
         blocks, sums = with_comparisons(past, bare, sums_of(bare, past.terms.sd.size))
         np.testing.assert_allclose(sums.gram, sums_of(blocks, past.terms.sd.size).gram, rtol=1e-12)

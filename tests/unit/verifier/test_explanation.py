@@ -3,15 +3,15 @@
 import pytest
 from balanced_zone import SETTINGS, ZONE, make_members
 
-from verifier.balance.assess import NO_SIDE, assess_days
-from verifier.balance.types import DAY_US
+from verifier.balance.assess import assess_days
+from verifier.balance.types import DAY_US, SideInformation
 from verifier.explanation import explain_assessment
 
 
 @pytest.mark.parametrize(("seed", "errors"), [(1, {}), (2, {3: 0.05}), (3, {3: -0.2, 5: 0.02})])
 def test_the_budget_adds_up_to_the_assessment(seed: int, errors: dict[int, float]) -> None:
     members = make_members(seed, 7, errors)
-    [day] = assess_days(ZONE, members, NO_SIDE, lambda _end_us: (), [7 * DAY_US], SETTINGS)
+    [day] = assess_days(ZONE, members, SideInformation(), lambda _end_us: (), [7 * DAY_US], SETTINGS)
     for one in day.assessments:
         told = explain_assessment(members, one, day.report)
         assert told is not None
@@ -24,5 +24,5 @@ def test_the_budget_adds_up_to_the_assessment(seed: int, errors: dict[int, float
 
 def test_without_a_reference_there_is_nothing_to_explain() -> None:
     members = make_members(6, 7, {})[1:]
-    [day] = assess_days(ZONE, members, NO_SIDE, lambda _end_us: (), [7 * DAY_US], SETTINGS)
+    [day] = assess_days(ZONE, members, SideInformation(), lambda _end_us: (), [7 * DAY_US], SETTINGS)
     assert explain_assessment(members, day.assessments[0], day.report) is None

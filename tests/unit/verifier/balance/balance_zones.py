@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from metrology.quantities import Medium
-from verifier.balance.assess import NO_SIDE, assess_days
+from verifier.balance.assess import assess_days
 from verifier.balance.types import (
     DAY_US,
     Comparison,
@@ -23,6 +23,7 @@ INTERVAL_S = 1800
 PER_DAY = 86_400 // INTERVAL_S
 FACTS = ZoneFacts(Medium.ELECTRICITY, INTERVAL_S, 0.2)
 SETTINGS = BalanceSettings(network_doubt=0.0)  # these zones' losses are spread evenly
+NO_SIDE = SideInformation()
 REFERENCE = 100  # its meter_id; the customers' are 0, 1, …
 
 
